@@ -1,0 +1,62 @@
+"""Augmentation of one training clip: a list of source frames, a mapping of pixels, and masks.
+
+Everything random comes from the generator that is passed in, one per (trial seed, epoch, clip), so a
+clip is augmented the same way whatever batch it falls into and whichever process does it.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipkd.config import AugmentConfig
+from lipkd.store import Clip, Frames
+
+Floats = NDArray[np.float32]
+
+
+def frame_indices(clip: Clip, augment: AugmentConfig, least: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The clip's frames to show, in order, as indices (T',): silence trimmed, pace changed, frames
+    dropped or doubled.
+
+    `least` is the number of frames that CTC needs for the transcript; below it nothing is shortened.
+    """
+    first, end = 0, clip.n_frames
+    spoken = [(a, b) for _, a, b in clip.words if b > a]
+    if spoken and rng.random() < augment.trim:
+        # Never closer than 4 frames (160 ms) to speech: lips move before they are heard.
+        first = int(rng.integers(0, max(min(a for a, _ in spoken) - 4, 0) + 1))
+        end = int(rng.integers(min(max(b for _, b in spoken) + 4, clip.n_frames), clip.n_frames + 1))
+    pace = 1 + augment.speed * rng.uniform(-1, 1)
+    count = max(round((end - first) / pace), 1)
+    indices = first + np.minimum(np.arange(count) * (end - first) // count, end - first - 1)
+    change = rng.random(count)
+    repeats = np.where(change < augment.jitter / 2, 0, np.where(change > 1 - augment.jitter / 2, 2, 1))
+    indices = np.repeat(indices, repeats)
+    return indices if len(indices) >= least else np.arange(clip.n_frames)
+
+
+def change_pictures(frames: Frames, mean: Floats, augment: AugmentConfig, rng: np.random.Generator) -> Frames:
+    """Mirror and shift all frames (T, H, W, C) of a clip alike, then mask; masks show the clip's mean (C,).
+
+    Uncovered edges repeat the last pixel. Everything stays uint8: a quarter of the bytes to move.
+    """
+    n_frames, height, width = frames.shape[:3]
+    columns = np.arange(width)[:: -1 if rng.random() < augment.flip else 1]
+    down, right = (round(side * augment.shift * rng.uniform(-1, 1)) for side in (height, width))
+    rows = np.clip(np.arange(height) + down, 0, height - 1)
+    columns = columns[np.clip(np.arange(width) + right, 0, width - 1)]
+    moved = frames.take(rows, axis=1).take(columns, axis=2)
+    blank = mean.round().astype(np.uint8)
+    for _ in range(augment.time_masks):
+        extent = int(rng.integers(0, min(augment.time_mask_frames, n_frames // 4) + 1))
+        first = int(rng.integers(0, n_frames - extent + 1))
+        moved[first : first + extent] = blank
+    for _ in range(augment.patch_masks):
+        tall, wide = (int(side * augment.patch_mask_share * rng.random()) for side in (height, width))
+        top, left = int(rng.integers(0, height - tall + 1)), int(rng.integers(0, width - wide + 1))
+        moved[:, top : top + tall, left : left + wide] = blank
+    return moved
+
+
+def change_light(augment: AugmentConfig, rng: np.random.Generator) -> tuple[float, float]:
+    """Gain and offset of a clip's standardised values: contrast and brightness."""
+    return 1 + augment.contrast * rng.uniform(-1, 1), augment.brightness * rng.uniform(-1, 1)

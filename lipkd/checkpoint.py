@@ -1,0 +1,57 @@
+"""Checkpoints: named tensors and JSON in one safetensors file, written beside and renamed.
+
+One file rather than a pair, because a rename makes exactly one file appear whole. Nothing is pickled.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lipkd.errors import LipkdError
+from lipkd.files import write_atomic
+
+
+def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
+    """Write tensors and `info` (JSON) to `path`, atomically."""
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {"lipkd": json.dumps(info, allow_nan=False)}
+    write_atomic(path, lambda temporary: save_file(whole, temporary, header))
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors (on the CPU) and `info` of a checkpoint; raises LipkdError when it is missing or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            info = json.loads((file.metadata() or {})["lipkd"])
+            return {name: file.get_tensor(name) for name in file.keys()}, info  # noqa: SIM118 (no dict)
+    except FileNotFoundError as error:
+        raise LipkdError(f"checkpoint {path}: not there; the trial has not finished an epoch yet") from error
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise LipkdError(f"checkpoint {path}: not a checkpoint of lipkd ({error})") from error
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as named tensors `optimizer/INDEX/KEY`."""
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer/{index}/{key}": value for index, entry in state.items() for key, value in entry.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put the tensors of `optimizer_tensors` back."""
+    whole = optimizer.state_dict()
+    whole["state"] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer/"):
+            _, index, key = name.split("/")
+            whole["state"].setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict(whole)
+
+
+def tensors_under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, that part removed."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

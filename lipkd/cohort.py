@@ -1,0 +1,116 @@
+"""A cohort: P peers that learn from the same batches, a word-level warm start for each, and a method.
+
+    L_i = CTC_i + λ · τ² · mean KL(target_i ‖ softmax(z_i / τ)) + word weight · CE_i
+
+The peers' losses are added and differentiated once; as no parameter is shared and every target is
+detached, each peer gets exactly the gradient of its own L_i.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lipkd.batches import IGNORE, Batch
+from lipkd.config import TrialConfig
+from lipkd.losses import ctc_per_clip, distillation, valid_frames
+from lipkd.methods import make_method
+from lipkd.network import LipNet, network_shape
+from lipkd.seeds import derive
+from lipkd.text import Alphabet
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The loss of one batch: `total` to differentiate, `terms` (detached scalars) by metric name."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+class Cohort(nn.Module):
+    """`peers` are networks (they may differ in width), `method` says who learns what from whom.
+
+    `word_heads` map a peer's hidden states to the words of the training transcripts, frame by frame;
+    they are there for the warm start only and are not deployed.
+    """
+
+    def __init__(self, config: TrialConfig, *, picture: tuple[int, int, int], n_words: int) -> None:
+        """picture (height, width, channels); n_words: size of the training vocabulary, 0 for no warm start.
+
+        Peer i starts from the weights that (seed, i) give, whatever the number of peers and the method.
+        """
+        super().__init__()
+        self.config = config.cohort
+        self.alphabet = Alphabet(config.data.alphabet)
+        self.peers = nn.ModuleList()
+        self.word_heads = nn.ModuleList()
+        with torch.random.fork_rng(devices=[]):
+            for index, width in enumerate(config.widths):
+                field = "network.width" if config.cohort.widths is None else f"cohort.widths.{index}"
+                shape = network_shape(
+                    config.network.name, width, picture=picture, symbols=self.alphabet.size, field=field
+                )
+                torch.manual_seed(derive(config.seed, "peer", index))
+                self.peers.append(LipNet(shape, config.network.dropout))
+                if n_words:
+                    self.word_heads.append(nn.Linear(2 * shape.hidden, n_words + 1))
+            torch.manual_seed(derive(config.seed, "method"))
+            self.method = make_method(config.cohort)
+
+    def losses(
+        self, batch: Batch, *, weight: float, word_weight: float, generators: list[torch.Generator] | None = None
+    ) -> Losses:
+        """All peers' losses on a batch; `weight` is λ now, `generators` (one per peer) switch dropout on."""
+        draws = generators or (None,) * len(self.peers)
+        values = batch.values()
+        states = [peer(values, batch.lengths, draw) for peer, draw in zip(self.peers, draws, strict=True)]
+        logits = [z for _, z in states]
+        teaching = self.method([z.detach() for z in logits], batch, self.alphabet)
+        mask = valid_frames(batch.lengths, batch.frames.shape[1], batch.frames.device)
+        total = torch.zeros((), device=batch.frames.device)
+        terms = {}
+        for index, (hidden, z) in enumerate(states):
+            own = ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).mean()
+            terms[f"train/ctc/peer_{index}"] = own.detach()
+            total = total + own
+            if teaching.targets:
+                distill = distillation(z, teaching.targets[index], mask, self.config.temperature)
+                terms[f"train/distill/peer_{index}"] = distill.detach()
+                if weight > 0:
+                    total = total + weight * distill
+            if word_weight > 0 and len(self.word_heads):
+                words = word_loss(self.word_heads[index](hidden), batch.words)
+                terms[f"train/words/peer_{index}"] = words.detach()
+                total = total + word_weight * words
+        with torch.no_grad():
+            together = ctc_per_clip(teaching.ensemble, batch.lengths, batch.targets, batch.target_lengths).mean()
+        terms["train/ctc_ensemble"] = together
+        terms["train/loss"] = total.detach() / len(self.peers)
+        if teaching.loss is not None:
+            total = total + teaching.loss
+        if teaching.weights is not None:
+            for index, share in enumerate(teaching.weights.mean(0)):
+                terms[f"train/weight/peer_{index}"] = share
+        return Losses(total, terms)
+
+    @torch.no_grad()
+    def logits(self, batch: Batch) -> list[Tensor]:
+        """Each peer's logits (B, T, V), without dropout."""
+        values = batch.values()
+        return [peer(values, batch.lengths)[1] for peer in self.peers]
+
+    def parameter_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters whose gradients are clipped together: one group per peer, one for the method."""
+        groups = [list(peer.parameters()) for peer in self.peers]
+        for group, head in zip(groups, self.word_heads, strict=False):
+            group.extend(head.parameters())
+        own = list(self.method.parameters())
+        return [*groups, own] if own else groups
+
+
+def word_loss(scores: Tensor, words: Tensor) -> Tensor:
+    """Mean cross-entropy of framewise word scores (B, T, N) against labels (B, T); 0 when none is known."""
+    known = (words != IGNORE).sum().clamp(min=1)
+    return F.cross_entropy(scores.flatten(0, 1), words.flatten(), ignore_index=IGNORE, reduction="sum") / known

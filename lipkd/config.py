@@ -1,0 +1,207 @@
+"""The configuration of one trial: validated once, frozen, saved beside what it produced.
+
+Every field has a range; `load_config` and `parse_config` turn a violation into one sentence that
+names the field, the value and what is allowed.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lipkd.errors import LipkdError
+from lipkd.text import LETTERS, Alphabet
+
+Model = TypeVar("Model", bound=BaseModel)
+Share = Annotated[float, Field(ge=0, le=1)]
+Width = Annotated[float, Field(gt=0, le=8)]
+
+
+class Strict(BaseModel):
+    """Frozen, and a field that nobody knows is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(Strict):
+    """Which clips, and who is held out.
+
+    `random` holds out `val_share` and `test_share` of all clips; `unseen` holds out all clips of
+    `val_speakers` and `test_speakers`; `overlapped` holds out `val_clips` and `test_clips` clips of
+    every speaker. `crop` (height, width) resizes the store's pictures, `zoom` shows their middle only
+    (1/zoom of each side).
+    """
+
+    store: str
+    scenario: Literal["random", "unseen", "overlapped"] = "random"
+    split_seed: int = Field(0, ge=0)
+    val_speakers: tuple[str, ...] = ()
+    test_speakers: tuple[str, ...] = ()
+    val_clips: int = Field(2, ge=1)
+    test_clips: int = Field(0, ge=0)
+    val_share: Share = 0.1
+    test_share: Share = 0.0
+    crop: tuple[Annotated[int, Field(ge=16, le=512)], Annotated[int, Field(ge=16, le=512)]] | None = None
+    zoom: float = Field(1.0, ge=1, le=4)
+    alphabet: str = LETTERS
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DataConfig":
+        Alphabet(self.alphabet)
+        if self.scenario == "unseen" and not self.val_speakers:
+            raise ValueError("scenario 'unseen' needs data.val_speakers")
+        if both := set(self.val_speakers) & set(self.test_speakers):
+            raise ValueError(f"speakers {sorted(both)} are in val_speakers and in test_speakers")
+        if self.val_share + self.test_share >= 1:
+            raise ValueError("val_share + test_share must stay below 1")
+        return self
+
+
+class NetworkConfig(Strict):
+    """A LipNet by name, its channels and hidden units multiplied by `width` (lipkd/network.py)."""
+
+    name: Literal["lipnet", "lipnet-256", "lipnet-128"] = "lipnet"
+    width: Width = 1.0
+    dropout: float = Field(0.2, ge=0, lt=1)
+
+
+class CohortConfig(Strict):
+    """How many peers learn together, and how. `independent` with one peer is vanilla.
+
+    `weight` is λ, reached after `ramp_share` of the epochs; `temperature` is τ. `widths` gives each
+    peer its own multiplier instead of `network.width`.
+    """
+
+    method: Literal["independent", "attention"] = "independent"
+    peers: int = Field(1, ge=1, le=8)
+    widths: tuple[Width, ...] | None = None
+    weight: float = Field(1.0, ge=0, le=100)
+    temperature: float = Field(3.0, gt=0, le=100)
+    ramp_share: Share = 0.3
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CohortConfig":
+        if self.widths is not None and len(self.widths) != self.peers:
+            raise ValueError(f"cohort.widths lists {len(self.widths)} widths for {self.peers} peers")
+        if self.method != "independent" and self.peers < 2:
+            raise ValueError(f"cohort.method {self.method!r} needs at least 2 peers; vanilla is 'independent' with 1")
+        return self
+
+
+class TrainingConfig(Strict):
+    """Optimisation. `word_weight` is the strength of the word-level warm start, gone after `word_share`
+    of the epochs (lipkd/warmstart.py); `patience` 0 means no early stopping."""
+
+    epochs: int = Field(100, ge=1, le=100_000)
+    batch_size: int = Field(8, ge=1, le=4096)
+    learning_rate: float = Field(6e-4, gt=0, le=1)
+    weight_decay: float = Field(1e-2, ge=0, le=1)
+    warmup_share: Share = 0.1
+    clip_norm: float = Field(5.0, gt=0)
+    word_weight: float = Field(1.0, ge=0, le=100)
+    word_share: Share = 0.5
+    patience: int = Field(0, ge=0)
+    checkpoint_every: int = Field(1, ge=1)
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    threads: int = Field(0, ge=0, le=1024)
+
+
+class AugmentConfig(Strict):
+    """Augmentation of training clips; every probability or extent 0 turns its part off.
+
+    `flip`: probability of mirroring; `shift`: largest move as a share of each side; `jitter`: share of
+    frames dropped or doubled; `speed`: largest change of pace; `trim`: probability of cutting silence
+    at both ends; `brightness`, `contrast`: largest change; masks: how many, and their largest extent
+    (frames, share of the side).
+    """
+
+    flip: Share = 0.5
+    shift: float = Field(0.06, ge=0, le=0.5)
+    jitter: float = Field(0.05, ge=0, le=0.5)
+    speed: float = Field(0.1, ge=0, le=0.5)
+    trim: Share = 0.8
+    brightness: float = Field(0.2, ge=0, le=1)
+    contrast: float = Field(0.2, ge=0, le=0.9)
+    time_masks: int = Field(2, ge=0, le=20)
+    time_mask_frames: int = Field(6, ge=1, le=1000)
+    patch_masks: int = Field(1, ge=0, le=20)
+    patch_mask_share: float = Field(0.3, gt=0, le=1)
+
+
+class TrialConfig(Strict):
+    """One trial: everything needed to train it again, whole."""
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: DataConfig
+    network: NetworkConfig = NetworkConfig()
+    cohort: CohortConfig = CohortConfig()
+    training: TrainingConfig = TrainingConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """The width of every peer."""
+        return self.cohort.widths or (self.network.width,) * self.cohort.peers
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+    def signature(self) -> str:
+        """Eight hex digits of what decides the numbers; device and thread count are not part of it."""
+        value = self.to_json()
+        for field in ("device", "threads", "checkpoint_every"):
+            del value["training"][field]
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def trial_name(self) -> str:
+        """A folder name that says what the trial is: method, peers, width, batch size, seed, signature."""
+        widths = "+".join(f"{w:g}" for w in dict.fromkeys(self.widths))
+        kind = "vanilla" if self.cohort.peers == 1 else f"{self.cohort.method}-p{self.cohort.peers}"
+        return f"{kind}-w{widths}-b{self.training.batch_size}-s{self.seed}-{self.signature()}"
+
+
+def parse_config(value: Any, where: str = "configuration") -> TrialConfig:
+    """A TrialConfig from plain data; raises LipkdError with one sentence that names every bad field."""
+    return validate(TrialConfig, value, where)
+
+
+def validate(model: type[Model], value: Any, where: str) -> Model:
+    """`model` from plain data; raises LipkdError in words instead of pydantic's listing."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise LipkdError(f"{where}: " + "; ".join(_sentence(item) for item in error.errors())) from error
+
+
+def _sentence(item: Any) -> str:
+    field = ".".join(str(part) for part in item["loc"]) or "whole"
+    if item["type"] == "extra_forbidden":
+        return f"{field} is not a known field"
+    if item["type"] == "missing":
+        return f"{field} is missing"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error":
+        return f"{field}: {message}"
+    return f"{field} = {item['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def load_yaml(path: str | Path) -> Any:
+    """The content of a YAML file; raises LipkdError when it is missing or not YAML."""
+    path = Path(path)
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise LipkdError(f"{path}: cannot be read ({reason})") from error
+    except yaml.YAMLError as error:
+        raise LipkdError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+
+
+def load_config(path: str | Path) -> TrialConfig:
+    """A TrialConfig from a YAML or JSON file; a relative `data.store` is relative to the working folder."""
+    return parse_config(load_yaml(path), str(path))

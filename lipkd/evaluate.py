@@ -1,0 +1,138 @@
+"""Reading clips with trained peers, and scoring what they say.
+
+The ensemble is the mean of the peers' logits for every method: at evaluation there is no transcript to
+weigh peers by.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lipkd import checkpoint
+from lipkd.batches import ClipReader
+from lipkd.cohort import Cohort
+from lipkd.config import TrialConfig, parse_config
+from lipkd.decode import greedy
+from lipkd.device import autocast, prepare_device
+from lipkd.errors import LipkdError
+from lipkd.losses import ctc_per_clip
+from lipkd.metrics import ErrorCounts, count_errors
+from lipkd.splits import Split
+from lipkd.store import Clip, ClipStore
+from lipkd.text import Alphabet, Protocol
+from lipkd.trial import TrialFolder
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a cohort says of some clips: rows as in `predictions/*.jsonl`, posteriors (P, T, V) float16 per
+    clip id, and the mean CTC loss over clips and peers (nats per letter)."""
+
+    rows: list[dict[str, Any]]
+    posteriors: dict[str, Tensor]
+    ctc: float
+
+    def count(self, protocol: Protocol) -> tuple[list[ErrorCounts], ErrorCounts]:
+        """Error counts of every peer, and of the ensemble."""
+        references = [row["reference"] for row in self.rows]
+        peers = [
+            count_errors(references, [row["hypotheses"][i] for row in self.rows], protocol)
+            for i in range(len(self.rows[0]["hypotheses"]))
+        ]
+        return peers, count_errors(references, [row["ensemble"] for row in self.rows], protocol)
+
+
+@torch.no_grad()
+def read_clips(
+    cohort: Cohort, reader: ClipReader, clips: Sequence[Clip], *, batch_size: int, device: torch.device, precision: str
+) -> Reading:
+    """Let every peer read the clips; the cohort is left in the mode it was in."""
+    rows, posteriors, losses = [], {}, []
+    for batch in reader.plain(clips, batch_size):
+        batch = batch.to(device)
+        with autocast(device, precision):
+            logits = cohort.logits(batch)
+        ensemble = torch.stack(logits).mean(0)
+        said = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
+        together = greedy(ensemble, batch.lengths, reader.alphabet)
+        for z in logits:
+            losses += ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).tolist()
+        probabilities = torch.stack(logits, 1).softmax(-1).half().cpu()  # (B, P, T, V)
+        for index, clip in enumerate(batch.clips):
+            row = {"id": clip.id, "reference": clip.text, "hypotheses": [texts[index] for texts in said]}
+            rows.append({**row, "ensemble": together[index]})
+            posteriors[clip.id] = probabilities[index, :, : clip.n_frames].contiguous()
+    return Reading(rows, posteriors, fmean(losses))
+
+
+def rates(reading: Reading) -> dict[str, float]:
+    """All `val/…` metrics of docs/formats.md: means over peers, per peer, best peer, ensemble, both protocols."""
+    peers, ensemble = reading.count("letters")
+    written, _ = reading.count("as-written")
+    values = {
+        "val/wer": fmean(p.wer for p in peers),
+        "val/cer": fmean(p.cer for p in peers),
+        "val/bleu": fmean(p.bleu for p in peers),
+        "val/sentence_accuracy": fmean(p.sentence_accuracy for p in peers),
+        "val/wer_best_peer": min(p.wer for p in peers),
+        "val/cer_best_peer": min(p.cer for p in peers),
+        "val/wer_ensemble": ensemble.wer,
+        "val/cer_ensemble": ensemble.cer,
+        "val/wer_as_written": fmean(p.wer for p in written),
+        "val/cer_as_written": fmean(p.cer for p in written),
+        "val/ctc": reading.ctc,
+    }
+    for index, peer in enumerate(peers):
+        values[f"val/wer/peer_{index}"] = peer.wer
+        values[f"val/cer/peer_{index}"] = peer.cer
+    return values
+
+
+def load_cohort(folder: TrialFolder, which: Literal["last", "best"]) -> tuple[Cohort, TrialConfig, dict[str, Any]]:
+    """The trained peers of a trial, their configuration and the checkpoint's `info`."""
+    tensors, info = checkpoint.load(folder.checkpoint(which))
+    config = parse_config(info["config"], str(folder.checkpoint(which)))
+    cohort = Cohort(config, picture=tuple(info["picture"]), n_words=0)
+    for index, peer in enumerate(cohort.peers):
+        peer.load_state_dict(checkpoint.tensors_under(tensors, f"model/peers.{index}."))
+    return cohort, config, info
+
+
+def evaluate(
+    path: Path,
+    *,
+    which: Literal["last", "best"] = "best",
+    part: Literal["train", "val", "test"] = "val",
+    device: str = "auto",
+) -> Reading:
+    """Read one part of a trial's split again with its saved peers.
+
+    Raises LipkdError when the trial, its checkpoint or the part is missing, or when the store is no
+    longer the one that the trial was trained on.
+    """
+    folder = TrialFolder(path)
+    cohort, config, _ = load_cohort(folder, which)
+    store = ClipStore.open(config.data.store)
+    saved = folder.split()
+    if saved["store_digest"] != store.meta["digest"]:
+        raise LipkdError(f"clip store {store.path}: has changed since trial {folder.name} was trained on it")
+    ids = Split(**{name: tuple(saved[name]) for name in ("train", "val", "test")})
+    by_id = {clip.id: clip for clip in store.clips}
+    clips = [by_id[i] for i in getattr(ids, part)]
+    if not clips:
+        raise LipkdError(f"trial {folder.name}: its split holds no {part!r} clips")
+    reader = ClipReader(store, Alphabet(config.data.alphabet), config.data.crop, zoom=config.data.zoom)
+    chosen = prepare_device(config.training.model_copy(update={"device": device}))
+    return read_clips(
+        cohort.to(chosen),
+        reader,
+        clips,
+        batch_size=config.training.batch_size,
+        device=chosen,
+        precision=config.training.precision,
+    )

@@ -1,0 +1,19 @@
+"""What a method hands back to the training loop for one batch."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """The teaching of one batch, for P peers and logits (B, T, V)."""
+
+    ensemble: Tensor
+    """Logits (B, T, V) of the cohort as a whole."""
+    targets: tuple[Tensor, ...] = ()
+    """Per peer the logits (B, T, V) to learn from; empty when the method teaches nothing."""
+    loss: Tensor | None = None
+    """What trains the method's own parameters; no gradient of it reaches a peer."""
+    weights: Tensor | None = None
+    """Weight (B, P) that each peer got in the ensemble."""

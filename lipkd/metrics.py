@@ -1,0 +1,85 @@
+"""Error rates of hypotheses against references: counts first, rates as one-line views.
+
+Corpus rates: total edits over total reference length, never the mean of per-clip rates. CER and WER
+come from jiwer; BLEU is corpus BLEU over words (Papineni et al. 2002, uniform weights up to 4-grams)
+with add-one smoothing of the orders above one (Lin & Och 2004), so that short sentences compare.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jiwer
+
+from lipkd.text import Protocol, normalise
+
+
+@dataclass(frozen=True)
+class ErrorCounts:
+    """Edits and reference lengths summed over clips, in words and in characters."""
+
+    word_edits: int
+    words: int
+    char_edits: int
+    chars: int
+    right_sentences: int
+    sentences: int
+    bleu: float
+
+    @property
+    def wer(self) -> float:
+        return self.word_edits / self.words
+
+    @property
+    def cer(self) -> float:
+        return self.char_edits / self.chars
+
+    @property
+    def sentence_accuracy(self) -> float:
+        return self.right_sentences / self.sentences
+
+
+def count_errors(references: Sequence[str], hypotheses: Sequence[str], protocol: Protocol = "letters") -> ErrorCounts:
+    """Score hypotheses against references as given in the corpus.
+
+    Under `letters` both sides are reduced to letters and single spaces; under `as-written` the
+    reference keeps its capitals and punctuation. Raises ValueError when there is nothing to score or
+    a reference is empty.
+    """
+    truth = [normalise(text, protocol) for text in references]
+    said = [normalise(text, protocol) for text in hypotheses]
+    if not truth or not all(truth):
+        raise ValueError("references: need at least one, none of them empty")
+    words = jiwer.process_words(truth, said)
+    chars = jiwer.process_characters(truth, said)
+    return ErrorCounts(
+        word_edits=words.substitutions + words.deletions + words.insertions,
+        words=words.hits + words.substitutions + words.deletions,
+        char_edits=chars.substitutions + chars.deletions + chars.insertions,
+        chars=chars.hits + chars.substitutions + chars.deletions,
+        right_sentences=sum(a == b for a, b in zip(truth, said, strict=True)),
+        sentences=len(truth),
+        bleu=corpus_bleu([t.split() for t in truth], [s.split() for s in said]),
+    )
+
+
+def corpus_bleu(references: Sequence[list[str]], hypotheses: Sequence[list[str]], orders: int = 4) -> float:
+    """BLEU of tokenised hypotheses against one reference each; 0 when no word matches, 1 when all are equal."""
+    matches, totals = [0] * orders, [0] * orders
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        for n in range(1, orders + 1):
+            said, true = _ngrams(hypothesis, n), _ngrams(reference, n)
+            matches[n - 1] += sum((said & true).values())
+            totals[n - 1] += sum(said.values())
+    if matches[0] == 0:
+        return 0.0
+    smooth = [0] + [1] * (orders - 1)
+    logs = [math.log((m + s) / (t + s)) for m, t, s in zip(matches, totals, smooth, strict=True)]
+    said_length, true_length = sum(map(len, hypotheses)), sum(map(len, references))
+    brevity = min(0.0, 1 - true_length / said_length)
+    return math.exp(brevity + sum(logs) / orders)
+
+
+def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))

@@ -1,0 +1,144 @@
+"""LipNet (Assael et al. 2016): frames to one distribution over symbols per frame.
+
+    three times   3D convolution → max pooling over the picture → normalise each frame → ReLU → dropout
+    then          two bidirectional GRU layers → linear map to V symbols, for CTC
+
+Differences from the paper, and why: every frame is normalised over its channels and pixels (layer
+normalisation without statistics over the batch or over time), because CTC from scratch on a few
+hundred clips stays on its plateau without it, and because a frame's value then depends neither on the
+clips beside it nor on padding. Pooling comes before the normalisation: a quarter of the work.
+Padded frames are zeroed before every convolution and packed away from the GRU, so a clip gives the
+same logits alone and in any batch.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lipkd.errors import LipkdError
+
+# name → channels of the three convolutions, hidden units of each GRU direction. The first is the
+# paper's, the other two are the thesis's narrow networks.
+NETWORKS = {
+    "lipnet": ((32, 64, 96), 256),
+    "lipnet-256": ((16, 32, 64), 256),
+    "lipnet-128": ((16, 32, 64), 128),
+}
+KERNELS = ((3, 5, 5), (3, 5, 5), (3, 3, 3))  # (time, height, width); the first has stride 2 in the picture
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """Everything that fixes a network's tensors: channels, hidden units, picture (H, W, C), symbols V."""
+
+    channels: tuple[int, int, int]
+    hidden: int
+    height: int
+    width: int
+    picture_channels: int
+    symbols: int
+
+    @property
+    def features(self) -> int:
+        """Length of a frame's feature vector between convolutions and GRU."""
+        height, width = (self.height + 1) // 2, (self.width + 1) // 2
+        for _ in KERNELS:
+            height, width = height // 2, width // 2
+        return self.channels[-1] * height * width
+
+
+def network_shape(
+    name: str, multiplier: float, *, picture: tuple[int, int, int], symbols: int, field: str = "network.width"
+) -> NetworkShape:
+    """The shape of network `name` with all channels and hidden units times `multiplier`.
+
+    picture is (height, width, channels). Raises LipkdError when a layer would have no channel or the
+    picture is too small for the pooling.
+    """
+    channels, hidden = NETWORKS[name]
+    sizes = [round(size * multiplier) for size in (*channels, hidden)]
+    if min(sizes) < 1:
+        least = 0.5 / min(*channels, hidden)
+        raise LipkdError(f"{field} = {multiplier:g}: a layer of {name} has no channel left (allowed: above {least:g})")
+    shape = NetworkShape((sizes[0], sizes[1], sizes[2]), sizes[3], *picture, symbols)
+    if shape.features < 1:
+        raise LipkdError(f"data.crop = {picture[0]}×{picture[1]}: too small for {name}, at least 16×16")
+    return shape
+
+
+def dropout(x: Tensor, share: float, generator: torch.Generator | None, *, per_channel: bool = False) -> Tensor:
+    """Inverted dropout from an explicit generator, so that every peer has its own reproducible draws.
+
+    With `per_channel` the mask is constant over all but the first two dimensions. No generator: unchanged.
+    """
+    if generator is None or share == 0:
+        return x
+    shape = (*x.shape[:2], *(1 for _ in x.shape[2:])) if per_channel else x.shape
+    keep = torch.rand(shape, generator=generator, device=generator.device).to(x.device) >= share
+    return x * keep / (1 - share)
+
+
+def make_convolution(before: int, after: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> nn.Conv3d:
+    """A 3D convolution that keeps the size (before its stride), with He initialisation, channels last in memory."""
+    convolution = nn.Conv3d(before, after, kernel, stride, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2))
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
+    convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last_3d)
+    return convolution
+
+
+class LipNet(nn.Module):
+    """One peer. Call it with frames (B, C, T, H, W) and lengths (B,); it returns hidden states and logits."""
+
+    def __init__(self, shape: NetworkShape, dropout_share: float = 0.0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.dropout_share = dropout_share
+        inputs = (shape.picture_channels, *shape.channels[:-1])
+        self.convolutions = nn.ModuleList(
+            make_convolution(before, after, kernel, stride=(1, 2, 2) if first else (1, 1, 1))
+            for before, after, kernel, first in zip(inputs, shape.channels, KERNELS, (True, False, False), strict=True)
+        )
+        self.scales = nn.ParameterList(nn.Parameter(torch.ones(1, c, 1, 1, 1)) for c in shape.channels)
+        self.shifts = nn.ParameterList(nn.Parameter(torch.zeros(1, c, 1, 1, 1)) for c in shape.channels)
+        self.recurrent = nn.ModuleList(
+            nn.GRU(size, shape.hidden, batch_first=True, bidirectional=True)
+            for size in (shape.features, 2 * shape.hidden)
+        )
+        self.output = nn.Linear(2 * shape.hidden, shape.symbols)
+        for gru in self.recurrent:
+            for name, parameter in gru.named_parameters():
+                if "weight_hh" in name:  # one orthogonal block per gate keeps gradients alive over 100 frames
+                    for gate in parameter.data.chunk(3):
+                        nn.init.orthogonal_(gate)
+
+    def forward(
+        self, frames: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """frames (B, C, T, H, W), lengths (B,) on the CPU; hidden states (B, T, 2·hidden) and logits (B, T, V).
+
+        `generator` switches dropout on. Values at padded frames mean nothing.
+        """
+        n_frames = frames.shape[2]
+        valid = torch.arange(n_frames)[None, :] < lengths[:, None]
+        mask = valid[:, None, :, None, None].to(frames.device)
+        x = frames.contiguous(memory_format=torch.channels_last_3d) * mask
+        for convolution, scale, shift in zip(self.convolutions, self.scales, self.shifts, strict=True):
+            x = F.max_pool3d(convolution(x), (1, 2, 2))
+            variance, mean = torch.var_mean(x.float(), dim=(1, 3, 4), keepdim=True, correction=0)
+            rate = torch.rsqrt(variance + 1e-5)
+            x = F.relu((x - mean) * rate * scale + shift) * mask
+            x = dropout(x, self.dropout_share, generator, per_channel=True)
+        hidden = x.transpose(1, 2).flatten(2).float()
+        with torch.autocast(frames.device.type, enabled=False):  # small recurrent products gain nothing from bf16
+            for gru in self.recurrent:
+                packed = nn.utils.rnn.pack_padded_sequence(
+                    hidden, lengths.clamp(min=1), batch_first=True, enforce_sorted=False
+                )
+                packed, _ = gru(packed)
+                hidden, _ = nn.utils.rnn.pad_packed_sequence(packed, batch_first=True, total_length=n_frames)
+                hidden = dropout(hidden, self.dropout_share, generator)
+            return hidden, self.output(hidden)

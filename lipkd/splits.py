@@ -1,0 +1,68 @@
+"""Who trains and who is held out: a scenario and a seed give train, validation and test clip ids.
+
+The split is made from clip ids before any augmentation, so no copy of a validation clip is ever trained on.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from lipkd.config import DataConfig
+from lipkd.errors import LipkdError
+from lipkd.store import Clip, ClipStore
+
+
+@dataclass(frozen=True)
+class Split:
+    """Clip ids of the three parts, disjoint, each in manifest order."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def to_json(self) -> dict[str, list[str]]:
+        return {name: list(ids) for name, ids in asdict(self).items()}
+
+
+def make_split(store: ClipStore, data: DataConfig) -> Split:
+    """Split a store by `data.scenario` and `data.split_seed`.
+
+    Raises LipkdError when a named speaker is not in the store or when no clip is left to train or
+    to validate on.
+    """
+    part = _by_speaker(store, data) if data.scenario == "unseen" else _by_lot(store, data)
+    ids = {n: tuple(c.id for c in store.clips if part.get(c.id, "train") == n) for n in ("train", "val", "test")}
+    for name in ("train", "val"):
+        if not ids[name]:
+            raise LipkdError(f"data.scenario {data.scenario!r} on {store.path}: the split leaves no clip for {name!r}")
+    return Split(**ids)
+
+
+def _by_speaker(store: ClipStore, data: DataConfig) -> dict[str, str]:
+    known = store.speakers()
+    for field in ("val_speakers", "test_speakers"):
+        if missing := [s for s in getattr(data, field) if s not in known]:
+            raise LipkdError(f"data.{field}: no {', '.join(missing)} in {store.path}; it has {', '.join(known)}")
+    named = dict.fromkeys(data.val_speakers, "val") | dict.fromkeys(data.test_speakers, "test")
+    return {clip.id: named.get(clip.speaker, "train") for clip in store.clips}
+
+
+def _by_lot(store: ClipStore, data: DataConfig) -> dict[str, str]:
+    """`random` draws from all clips, `overlapped` the same number from every speaker."""
+    rng = np.random.default_rng(data.split_seed)
+    if data.scenario == "random":
+        groups: list[list[Clip]] = [list(store.clips)]
+        counts = [(round(data.val_share * len(store.clips)), round(data.test_share * len(store.clips)))]
+    else:
+        groups = [[c for c in store.clips if c.speaker == speaker] for speaker in store.speakers()]
+        counts = [(data.val_clips, data.test_clips)] * len(groups)
+        held = data.val_clips + data.test_clips
+        if short := [g[0].speaker for g in groups if len(g) <= held]:
+            raise LipkdError(
+                f"data.val_clips + data.test_clips = {held}: speaker {short[0]} of {store.path} has no more than that"
+            )
+    part: dict[str, str] = {}
+    for clips, (n_val, n_test) in zip(groups, counts, strict=True):
+        order = [clips[i].id for i in rng.permutation(len(clips))]
+        part |= dict.fromkeys(order[:n_val], "val") | dict.fromkeys(order[n_val : n_val + n_test], "test")
+    return part

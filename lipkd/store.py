@@ -1,0 +1,221 @@
+"""The clip store: all frames of a corpus in one memory-mapped array, with a manifest (docs/formats.md).
+
+Reading a clip is a slice of the map; nothing decodes video while training.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipkd.errors import LipkdError
+from lipkd.files import read_jsonl, write_json, write_jsonl
+
+FORMAT = 1
+HEADER_BYTES = 128  # of frames.npy: numpy pads a short header to this, so it can be rewritten in place
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One utterance. `words` holds (word, first frame, end frame), end exclusive, as given."""
+
+    id: str
+    speaker: str
+    start: int
+    n_frames: int
+    fps: float
+    text: str
+    words: tuple[tuple[str, int, int], ...]
+    source: str
+    label: str | None = None
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> "Clip":
+        return cls(**{**row, "words": tuple((str(w), int(a), int(b)) for w, a, b in row["words"])})
+
+    def to_json(self) -> dict[str, Any]:
+        row = asdict(self)
+        if self.label is None:
+            del row["label"]
+        return row
+
+
+@dataclass(frozen=True)
+class ClipStore:
+    """An opened store: `clips` in manifest order and `frames` (N, H, W, C) uint8, memory-mapped."""
+
+    path: Path
+    meta: dict[str, Any]
+    clips: tuple[Clip, ...]
+    frames: Frames
+
+    @classmethod
+    def open(cls, path: str | Path) -> "ClipStore":
+        """Open a store; raises LipkdError when it is missing, of another format or incomplete."""
+        path = Path(path).expanduser().absolute()
+        if not (path / "meta.json").is_file():
+            raise LipkdError(f"clip store {path}: no meta.json there; make one with `lipkd prepare SRC OUT`")
+        try:
+            meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+            clips = tuple(Clip.from_json(row) for row in read_jsonl(path / "manifest.jsonl"))
+            frames = np.load(path / "frames.npy", mmap_mode="r")
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise LipkdError(f"clip store {path}: cannot be read ({error})") from error
+        if meta.get("format") != FORMAT:
+            raise LipkdError(f"clip store {path}: format {meta.get('format')}, this lipkd reads {FORMAT}")
+        expected = (meta["frames"], meta["height"], meta["width"], meta["channels"])
+        if frames.dtype != np.uint8 or frames.shape != expected:
+            raise LipkdError(f"clip store {path}: frames.npy is {frames.dtype}{frames.shape}, not uint8{expected}")
+        if len(clips) != meta["clips"]:
+            raise LipkdError(f"clip store {path}: {len(clips)} clips in the manifest, {meta['clips']} in meta.json")
+        return cls(path, meta, clips, frames)
+
+    def clip(self, clip_id: str) -> Clip:
+        """The clip of that id; raises LipkdError when there is none."""
+        for clip in self.clips:
+            if clip.id == clip_id:
+                return clip
+        raise LipkdError(f"clip store {self.path}: no clip {clip_id!r}")
+
+    def read(self, clip: Clip) -> Frames:
+        """The frames of a clip, a view (T, H, W, C) into the map."""
+        return self.frames[clip.start : clip.start + clip.n_frames]
+
+    def speakers(self) -> list[str]:
+        """Speaker names in manifest order, each once."""
+        return list(dict.fromkeys(clip.speaker for clip in self.clips))
+
+    def check(self) -> list[str]:
+        """Everything wrong with the store, a sentence each; an empty list when it is sound."""
+        problems, position, seen = [], 0, set()
+        for clip in self.clips:
+            where = f"clip {clip.id}"
+            if clip.start != position or clip.n_frames < 1:
+                problems.append(f"{where}: frames {clip.start}+{clip.n_frames} do not follow frame {position}")
+            if clip.id in seen:
+                problems.append(f"{where}: appears twice")
+            for word, first, end in clip.words:
+                if not 0 <= first <= end <= clip.n_frames:
+                    problems.append(f"{where}: word {word!r} at {first}–{end} lies outside 0–{clip.n_frames}")
+            seen.add(clip.id)
+            position = clip.start + clip.n_frames
+        if position != self.meta["frames"]:
+            problems.append(f"frames: the manifest accounts for {position}, meta.json says {self.meta['frames']}")
+        if self.meta["digest"] != digest(self.path):
+            problems.append("digest: frames or manifest have changed since the store was written")
+        return problems
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of `manifest.jsonl` followed by `frames.npy`."""
+    sha = hashlib.sha256((path / "manifest.jsonl").read_bytes())
+    with open(path / "frames.npy", "rb") as frames:
+        while block := frames.read(1 << 22):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+class StoreWriter:
+    """Writes a store clip by clip into `PATH.partial` and renames it when `close` is called.
+
+    The bytes depend only on the clips and their order. Used as a context manager, an exception
+    leaves nothing behind under the final name.
+    """
+
+    def __init__(self, path: str | Path, *, height: int, width: int, channels: int, source_root: str = "") -> None:
+        self.path = Path(path).expanduser().absolute()
+        if self.path.exists():
+            raise LipkdError(f"clip store {self.path}: already exists; remove it or choose another name")
+        self.partial = self.path.with_name(self.path.name + ".partial")
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.mkdir(parents=True)
+        self.shape = (height, width, channels)
+        self.source_root = source_root
+        self.clips: list[Clip] = []
+        self.rejects: list[dict[str, Any]] = []
+        self.total = 0
+        # Sums in whole numbers: exact, so mean and std do not depend on how the work was divided.
+        self.sums = np.zeros(channels, np.int64)
+        self.squares = np.zeros(channels, np.int64)
+        self.file = open(self.partial / "frames.npy", "wb")  # noqa: SIM115 (closed in close)
+        self.file.write(b"\0" * HEADER_BYTES)
+
+    def add(
+        self,
+        frames: Frames,
+        *,
+        id: str,
+        speaker: str,
+        fps: float,
+        text: str,
+        words: Sequence[tuple[str, int, int]],
+        source: str,
+        label: str | None = None,
+    ) -> None:
+        """Append a clip's frames (T, H, W, C) uint8; raises ValueError when the shape does not fit."""
+        if frames.dtype != np.uint8 or frames.shape[1:] != self.shape or len(frames) == 0:
+            raise ValueError(f"clip {id}: {frames.dtype}{frames.shape}, but the store holds uint8 (T, *{self.shape})")
+        clip = Clip(id, speaker, self.total, len(frames), fps, text, tuple(words), source, label)
+        self.file.write(np.ascontiguousarray(frames).tobytes())
+        values = frames.reshape(-1, self.shape[2]).astype(np.int64)
+        self.sums += values.sum(0)
+        self.squares += (values * values).sum(0)
+        self.clips.append(clip)
+        self.total += len(frames)
+
+    def reject(self, *, id: str, source: str, reason: str) -> None:
+        """Note a clip that is left out, and why."""
+        self.rejects.append({"id": id, "source": source, "reason": reason})
+
+    def close(self) -> ClipStore:
+        """Finish the store and open it; raises LipkdError when it holds no clip at all."""
+        self.file.seek(0)
+        np.lib.format.write_array_header_1_0(
+            self.file, {"descr": "|u1", "fortran_order": False, "shape": (self.total, *self.shape)}
+        )
+        assert self.file.tell() == HEADER_BYTES
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        write_jsonl(self.partial / "rejects.jsonl", self.rejects)
+        if not self.clips:
+            why = "; ".join(f"{r['id']}: {r['reason']}" for r in self.rejects[:3]) or "no clip was found"
+            shutil.rmtree(self.partial)
+            raise LipkdError(f"clip store {self.path}: every clip was rejected ({why})")
+        write_jsonl(self.partial / "manifest.jsonl", [clip.to_json() for clip in self.clips])
+        pixels = self.total * self.shape[0] * self.shape[1]
+        mean = self.sums / pixels
+        std = np.sqrt(np.maximum(self.squares / pixels - mean**2, 1.0))
+        meta = {
+            "format": FORMAT,
+            "height": self.shape[0],
+            "width": self.shape[1],
+            "channels": self.shape[2],
+            "clips": len(self.clips),
+            "frames": self.total,
+            "rejects": len(self.rejects),
+            "mean": [round(float(v), 4) for v in mean],
+            "std": [round(float(v), 4) for v in std],
+            "digest": digest(self.partial),
+            "source_root": self.source_root,
+        }
+        write_json(self.partial / "meta.json", meta)
+        os.replace(self.partial, self.path)
+        return ClipStore.open(self.path)
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self.file.closed:
+            self.file.close()
+        if kind is not None:
+            shutil.rmtree(self.partial, ignore_errors=True)

@@ -1,0 +1,256 @@
+"""Train one trial: a cohort on one split of one clip store, epoch by epoch, resumable to the bit.
+
+    for every epoch
+        for every batch: losses of all peers → gradients → clip per peer → AdamW at the scheduled rate
+        read the validation clips → metrics
+        predictions and checkpoints → journal line → report
+
+Every random choice of an epoch follows from (seed, epoch), so a checkpoint holds no generator's state and
+a trial that was killed continues to the same numbers.
+"""
+
+import contextlib
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lipkd import checkpoint
+from lipkd.batches import ClipReader
+from lipkd.cohort import Cohort
+from lipkd.config import TrainingConfig, TrialConfig
+from lipkd.device import autocast, peak_megabytes, prepare_device
+from lipkd.errors import LipkdError
+from lipkd.evaluate import Reading, rates, read_clips
+from lipkd.files import write_atomic, write_json, write_jsonl
+from lipkd.lock import only_one
+from lipkd.seeds import generator
+from lipkd.splits import make_split
+from lipkd.store import ClipStore
+from lipkd.text import Alphabet, letters
+from lipkd.trial import Journal, TrialFolder
+
+OnReport = Callable[[int, dict[str, float]], None]
+ORPHAN_S = 20  # a sweep's worker outlives a killed driver for a moment; the trial's next process waits for it
+
+
+def fit(config: TrialConfig, path: Path, *, on_report: OnReport | None = None) -> dict[str, float]:
+    """Train the trial in folder `path`, or go on with it from its last checkpoint.
+
+    `on_report(step, metrics)` is called after each new epoch, when journal and files are on disk; what it
+    raises ends the training and goes through to the caller. Returns the last metrics. Raises LipkdError
+    for a configuration that doesn't fit its store, FloatingPointError when the loss is no longer finite.
+    """
+    folder = TrialFolder(path)
+    with only_one(folder.lock, f"trial {path}", wait=ORPHAN_S):
+        trainer = Trainer(config, folder)  # raises before anything but the lock is written
+        with _recorded_state(folder):
+            return trainer.run(on_report)
+
+
+@contextlib.contextmanager
+def _recorded_state(folder: TrialFolder) -> Iterator[None]:
+    folder.set_state("running")
+    try:
+        yield
+    except Exception as error:
+        folder.set_state("failed", f"{type(error).__name__}: {error}")
+        raise
+    folder.set_state("finished")
+
+
+class Trainer:
+    """Everything that one trial needs in memory: data, cohort, optimiser, and how far it has come."""
+
+    def __init__(self, config: TrialConfig, folder: TrialFolder) -> None:
+        self.config = config
+        self.folder = folder
+        self.device = prepare_device(config.training)
+        store = ClipStore.open(config.data.store)
+        split = make_split(store, config.data)
+        by_id = {clip.id: clip for clip in store.clips}
+        self.train_clips = [by_id[i] for i in split.train]
+        self.val_clips = [by_id[i] for i in split.val]
+        words = sorted({letters(word) for clip in self.train_clips for word, _, _ in clip.words})
+        vocabulary = {word: index for index, word in enumerate(words, 1)} if config.training.word_weight else {}
+        self.reader = ClipReader(store, Alphabet(config.data.alphabet), config.data.crop, vocabulary, config.data.zoom)
+        self.picture = (*self.reader.size, int(store.meta["channels"]))
+        cohort = Cohort(config, picture=self.picture, n_words=len(vocabulary))
+        self.cohort = cohort.to(self.device)
+        self.optimizer = make_optimizer(self.cohort, config.training)
+        self.epoch = 0
+        self.best: dict[str, float] = {"best/wer": math.inf, "best/cer": math.inf, "best/epoch": 0}
+        if folder.checkpoint("last").is_file():
+            self._restore()
+        write_json(folder.path / "config.json", config.to_json())
+        write_json(folder.path / "split.json", {**split.to_json(), "store_digest": store.meta["digest"]})
+        self.journal = Journal(folder.journal)
+
+    def run(self, on_report: OnReport | None) -> dict[str, float]:
+        """Train from where the trial stands to its last epoch, or until patience runs out."""
+        reports = self.folder.reports()
+        metrics = reports[self.epoch - 1].metrics if self.epoch else {}
+        while self.epoch < self.config.training.epochs and not self._out_of_patience():
+            metrics = self._epoch()
+            known = self.epoch in self.journal.steps
+            # The journal before the checkpoint: an epoch that is checkpointed is never missing from the journal.
+            self.journal.append(self.epoch, metrics)
+            self._checkpoint_last()
+            if on_report and not known:
+                on_report(self.epoch, metrics)
+        return metrics
+
+    def _out_of_patience(self) -> bool:
+        patience = self.config.training.patience
+        return patience > 0 and self.epoch - self.best["best/epoch"] >= patience
+
+    def _epoch(self) -> dict[str, float]:
+        """Train one epoch, read the validation clips, write predictions and checkpoints; its metrics."""
+        training = self.config.training
+        began = time.monotonic()
+        trained = self._train_epoch()
+        train_seconds = time.monotonic() - began
+        reading = read_clips(
+            self.cohort,
+            self.reader,
+            self.val_clips,
+            batch_size=training.batch_size,
+            device=self.device,
+            precision=training.precision,
+        )
+        self.epoch += 1
+        metrics = trained | rates(reading)
+        better = (metrics["val/wer"], metrics["val/cer"]) < (self.best["best/wer"], self.best["best/cer"])
+        if better:
+            self.best = {
+                "best/wer": metrics["val/wer"],
+                "best/cer": metrics["val/cer"],
+                "best/epoch": float(self.epoch),
+            }
+        metrics |= self.best
+        self._keep_predictions(reading, better=better)
+        metrics["time/clips_per_s"] = len(self.train_clips) / train_seconds
+        metrics["time/epoch_s"] = time.monotonic() - began
+        metrics["memory/peak_mb"] = peak_megabytes(self.device)
+        return metrics
+
+    def _train_epoch(self) -> dict[str, float]:
+        config, training = self.config, self.config.training
+        weight = distill_weight(config, self.epoch)
+        word_weight = fading_weight(training, self.epoch)
+        draws = [
+            generator(self.device, config.seed, "dropout", self.epoch, index) for index in range(len(self.cohort.peers))
+        ]
+        sums: dict[str, list[Tensor]] = defaultdict(list)
+        steps = math.ceil(len(self.train_clips) / training.batch_size)
+        batches = self.reader.training(
+            self.train_clips,
+            seed=config.seed,
+            epoch=self.epoch,
+            batch_size=training.batch_size,
+            augment=config.augment,
+        )
+        for index, batch in enumerate(batches):
+            rate = learning_rate(training, self.epoch * steps + index, training.epochs * steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            with autocast(self.device, training.precision):
+                losses = self.cohort.losses(
+                    batch.to(self.device), weight=weight, word_weight=word_weight, generators=draws
+                )
+            self.optimizer.zero_grad(set_to_none=True)
+            losses.total.backward()
+            for parameters in self.cohort.parameter_groups():
+                torch.nn.utils.clip_grad_norm_(parameters, training.clip_norm)
+            self.optimizer.step()
+            for name, value in losses.terms.items():
+                sums[name].append(value)
+        means = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
+        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
+            raise FloatingPointError(f"{bad[0]} is not finite in epoch {self.epoch + 1}; try a lower learning rate")
+        return means | {"train/learning_rate": rate, "train/distill_weight": weight, "train/word_weight": word_weight}
+
+    def _keep_predictions(self, reading: Reading, *, better: bool) -> None:
+        """What was said in this epoch, and for the best so far also the posteriors and the peers."""
+        write_jsonl(self.folder.predictions("last"), reading.rows)
+        if better:
+            write_jsonl(self.folder.predictions("best"), reading.rows)
+            header = {"alphabet": self.reader.alphabet.characters}
+            write_atomic(self.folder.posteriors, lambda temporary: save_file(reading.posteriors, temporary, header))
+            peers = {f"model/peers.{name}": value for name, value in self.cohort.peers.state_dict().items()}
+            checkpoint.save(self.folder.checkpoint("best"), peers, self._info())
+
+    def _checkpoint_last(self) -> None:
+        training = self.config.training
+        over = self.epoch == training.epochs or self._out_of_patience()
+        if over or self.epoch % training.checkpoint_every == 0:
+            model = {f"model/{name}": value for name, value in self.cohort.state_dict().items()}
+            state = model | checkpoint.optimizer_tensors(self.optimizer)
+            checkpoint.save(self.folder.checkpoint("last"), state, self._info())
+
+    def _info(self) -> dict[str, Any]:
+        """What a checkpoint says of itself: enough to build the peers again without the store."""
+        return {
+            "epoch": self.epoch,
+            "best": self.best,
+            "picture": list(self.picture),
+            "config": self.config.to_json(),
+        }
+
+    def _restore(self) -> None:
+        path = self.folder.checkpoint("last")
+        tensors, info = checkpoint.load(path)
+        if info["config"] != self.config.to_json():
+            changed = differing_fields(info["config"], self.config.to_json())
+            if set(changed) - {"training.device", "training.threads", "training.checkpoint_every"}:
+                raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(changed)}")
+        self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))
+        checkpoint.restore_optimizer(self.optimizer, tensors)
+        self.epoch = info["epoch"]
+        self.best = info["best"]
+
+
+def make_optimizer(cohort: Cohort, training: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW; weights decay, biases and the scales of normalisation don't."""
+    decayed = [p for p in cohort.parameters() if p.squeeze().ndim >= 2]
+    others = [p for p in cohort.parameters() if p.squeeze().ndim < 2]
+    groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.98))
+
+
+def learning_rate(training: TrainingConfig, step: int, steps: int) -> float:
+    """One cycle (Smith & Topin 2017): linear warm-up over `warmup_share` of all steps, then a cosine to zero."""
+    warmup = training.warmup_share * steps
+    if step < warmup:
+        return training.learning_rate * (step + 1) / (warmup + 1)
+    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+
+
+def distill_weight(config: TrialConfig, epoch: int) -> float:
+    """λ in an epoch (from 0): 0 at first, rising linearly to its full value at `ramp_share` of the epochs."""
+    ramp = config.cohort.ramp_share * config.training.epochs
+    return config.cohort.weight * (min(epoch / ramp, 1.0) if ramp else 1.0)
+
+
+def fading_weight(training: TrainingConfig, epoch: int) -> float:
+    """Weight of the word-level warm start in an epoch (from 0): linearly down to 0 at `word_share` of the epochs."""
+    end = training.word_share * training.epochs
+    return training.word_weight * max(0.0, 1 - epoch / end) if end else 0.0
+
+
+def differing_fields(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the leaves in which two configurations differ."""
+    names = []
+    for key in {**one, **other}:
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            names += differing_fields(a, b, f"{prefix}{key}.")
+        elif a != b:
+            names.append(prefix + key)
+    return names

@@ -1,0 +1,145 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lipkd.augment import change_light, change_pictures, frame_indices
+from lipkd.batches import IGNORE, Batch, ClipReader, centre, least_frames, resize
+from lipkd.config import AugmentConfig
+from lipkd.store import Clip, ClipStore, StoreWriter
+from lipkd.text import Alphabet
+
+PLAIN = {"flip": 0, "shift": 0, "jitter": 0, "speed": 0, "trim": 0, "brightness": 0, "contrast": 0}
+NO_MASKS = {"time_masks": 0, "patch_masks": 0}
+VOCABULARY = {"bin": 1, "blue": 2, "lay": 3, "now": 4, "red": 5, "set": 6}
+
+
+def augment(**fields: Any) -> AugmentConfig:
+    return AugmentConfig.model_validate({**PLAIN, **NO_MASKS, **fields})
+
+
+def clip_of(words: list[tuple[str, int, int]], n_frames: int = 40) -> Clip:
+    return Clip("a/1", "a", 0, n_frames, 25.0, " ".join(w for w, _, _ in words), tuple(words), "1.mp4")
+
+
+def reader(store: ClipStore, **fields: Any) -> ClipReader:
+    return ClipReader(store, Alphabet(), vocabulary=VOCABULARY, **fields)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    names = ("frames", "gain", "offset", "lengths", "targets", "words")
+    return one.clips == other.clips and all(torch.equal(getattr(one, n), getattr(other, n)) for n in names)
+
+
+def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own(tiny_store: ClipStore) -> None:
+    def epoch(seed: int, number: int, size: int = 4) -> list[Batch]:
+        draw = reader(tiny_store).training(
+            tiny_store.clips, seed=seed, epoch=number, batch_size=size, augment=AugmentConfig()
+        )
+        return list(draw)
+
+    first = epoch(0, 0)
+    assert sorted(c.id for b in first for c in b.clips) == sorted(c.id for c in tiny_store.clips)
+    assert all(same(a, b) for a, b in zip(first, epoch(0, 0), strict=True))
+    orders = [[c.id for b in batches for c in b.clips] for batches in (first, epoch(0, 1), epoch(1, 0))]
+    assert len({tuple(order) for order in orders}) == 3
+    # A clip is augmented the same way in whatever batch it stands.
+    alone = {b.clips[0].id: b for b in epoch(0, 0, size=1)}
+    for batch in first:
+        for row, clip in enumerate(batch.clips):
+            n = int(batch.lengths[row])
+            assert torch.equal(batch.frames[row, :n], alone[clip.id].frames[0])
+
+
+def test_plain_batches_are_standardised_and_padded(tiny_store: ClipStore) -> None:
+    short, long = tiny_store.clips[0], tiny_store.clips[1]
+    batch = next(reader(tiny_store).plain([short, long], 2))
+    assert batch.lengths.tolist() == [18, 25]
+    values = batch.values()
+    assert values.shape == (2, 3, 25, 24, 48)
+    for row, n in enumerate((18, 25)):
+        assert values[row, :, :n].mean((1, 2, 3)).abs().max() < 0.01
+        assert values[row, :, :n].std((1, 2, 3)).sub(1).abs().max() < 0.01
+    assert batch.words[0].tolist() == [0] * 2 + [1] * 7 + [5] * 7 + [0] * 2 + [IGNORE] * 7
+    assert batch.targets[0, : batch.target_lengths[0]].tolist() == Alphabet().encode("bin red")
+
+
+def test_no_augmentation_changes_nothing(tiny_store: ClipStore) -> None:
+    one = next(reader(tiny_store).training(tiny_store.clips[:1], seed=3, epoch=5, batch_size=1, augment=augment()))
+    assert same(one, next(reader(tiny_store).plain(tiny_store.clips[:1], 1)))
+
+
+def test_trim_never_cuts_speech() -> None:
+    clip = clip_of([("a", 15, 20), ("b", 20, 25)])
+    for seed in range(200):
+        kept = frame_indices(clip, augment(trim=1), 3, np.random.default_rng(seed))
+        assert kept[0] <= 11 and kept[-1] >= 28
+        assert (np.diff(kept) == 1).all()
+
+
+def test_speed_and_jitter_keep_order_and_change_length() -> None:
+    clip = clip_of([], n_frames=100)
+    lengths = set()
+    for seed in range(100):
+        kept = frame_indices(clip, augment(speed=0.2, jitter=0.1), 3, np.random.default_rng(seed))
+        assert (np.diff(kept) >= 0).all() and kept.min() >= 0 and kept.max() <= 99
+        assert 100 / 1.2 * 0.85 <= len(kept) <= 100 / 0.8 * 1.15
+        lengths.add(len(kept))
+    assert len(lengths) > 10
+
+
+def test_a_clip_is_never_too_short_for_its_transcript() -> None:
+    clip = clip_of([], n_frames=20)
+    for seed in range(50):
+        kept = frame_indices(clip, augment(speed=0.5, jitter=0.5), 20, np.random.default_rng(seed))
+        assert len(kept) >= 20
+    assert least_frames(Alphabet().encode("hello")) == 6  # a blank between the two l
+
+
+def test_flip_mirrors_and_shift_moves_all_frames_alike() -> None:
+    frames = np.arange(2 * 4 * 10 * 3, dtype=np.uint8).reshape(2, 4, 10, 3)
+    mean = np.full(3, 7.4, np.float32)
+    flipped = change_pictures(frames, mean, augment(flip=1), np.random.default_rng(0))
+    assert (flipped == frames[:, :, ::-1]).all()
+    moved = {change_pictures(frames, mean, augment(shift=0.1), np.random.default_rng(s)).tobytes() for s in range(40)}
+    right = np.concatenate([frames[:, :, 1:], frames[:, :, -1:]], 2)
+    assert frames.tobytes() in moved and right.tobytes() in moved and len(moved) == 3
+
+
+def test_masks_show_the_mean_of_the_clip() -> None:
+    frames = np.full((20, 8, 8, 3), 200, np.uint8)
+    fields = augment(time_masks=1, time_mask_frames=5)
+    counts = {
+        int((change_pictures(frames, np.full(3, 7.4, np.float32), fields, np.random.default_rng(s)) == 7).sum())
+        for s in range(60)
+    }
+    assert counts == {n * 8 * 8 * 3 for n in range(6)}
+
+
+def test_light_stays_in_its_range() -> None:
+    draws = [change_light(augment(brightness=0.2, contrast=0.1), np.random.default_rng(s)) for s in range(100)]
+    assert all(0.9 <= gain <= 1.1 and -0.2 <= offset <= 0.2 for gain, offset in draws)
+
+
+def test_crop_and_zoom(tiny_store: ClipStore) -> None:
+    batch = next(reader(tiny_store, crop=(16, 32), zoom=2.0).plain(tiny_store.clips[:1], 1))
+    assert batch.frames.shape == (1, 18, 16, 32, 3)
+    frames = np.zeros((1, 8, 8, 1), np.uint8)
+    frames[:, 2:6, 2:6] = 100
+    assert (centre(frames, 2.0) == 100).all()
+    assert (resize(np.full((1, 8, 8, 1), 100, np.uint8), (4, 4)) == 100).all()
+    # Halving, a triangle filter weighs 1/8, 3/8, 3/8, 1/8, at the edge 3/7, 3/7, 1/7.
+    small = resize(frames, (4, 4))[0, :, :, 0]
+    assert small[1, 1] == round(100 * (7 / 8) ** 2)
+    assert small[0, 0] == round(100 * (1 / 7) ** 2)
+
+
+def test_a_store_without_alignments_has_no_word_labels(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "store", height=16, width=16, channels=1) as writer:
+        picture = np.zeros((9, 16, 16, 1), np.uint8)
+        writer.add(picture, id="a/1", speaker="a", fps=25.0, text="bin", words=[], source="1.mp4")
+        store = writer.close()
+    batch = next(reader(store).plain(store.clips, 1))
+    assert (batch.words == IGNORE).all()
+    assert batch.values().isfinite().all()

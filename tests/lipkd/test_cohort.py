@@ -1,0 +1,126 @@
+"""What distillation does to gradients: the mistakes of the replaced systems, and that they are not ours."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from lipkd.batches import Batch, ClipReader
+from lipkd.cohort import Cohort
+from lipkd.config import parse_config
+from lipkd.methods.attention import FEATURES, Attention, prediction_features
+from lipkd.store import ClipStore
+from lipkd.text import Alphabet
+
+
+def cohort_of(**cohort: Any) -> Cohort:
+    config = parse_config({"data": {"store": "x"}, "network": {"width": 0.125}, "cohort": cohort})
+    return Cohort(config, picture=(24, 48, 3), n_words=6)
+
+
+def batch_of(store: ClipStore) -> Batch:
+    reader = ClipReader(store, Alphabet(), vocabulary={"bin": 1, "lay": 2, "set": 3})
+    return next(reader.plain(store.clips[:4], 4))
+
+
+def gradients(cohort: Cohort, batch: Batch, peer: int, **weights: float) -> list[Tensor]:
+    cohort.zero_grad()
+    cohort.losses(batch, weight=weights.get("weight", 0.0), word_weight=weights.get("words", 0.0)).total.backward()
+    return [p.grad.clone() for p in cohort.peers[peer].parameters() if p.grad is not None]
+
+
+def equal(one: list[Tensor], other: list[Tensor]) -> bool:
+    return len(one) == len(other) > 0 and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_distillation_reaches_the_peers(tiny_store: ClipStore) -> None:
+    """The thesis's did not: there the gradient with distillation was that of CTC to the last bit."""
+    batch, cohort = batch_of(tiny_store), cohort_of(method="attention", peers=2)
+    for peer in (0, 1):
+        alone = gradients(cohort, batch, peer, weight=0.0)
+        taught = gradients(cohort, batch, peer, weight=1.0)
+        assert not equal(alone, taught)
+        assert all(g.isfinite().all() for g in taught)
+
+
+def test_without_weight_attention_is_independent_to_the_bit(tiny_store: ClipStore) -> None:
+    batch = batch_of(tiny_store)
+    attention, control = cohort_of(method="attention", peers=2), cohort_of(method="independent", peers=2)
+    for peer in (0, 1):
+        assert equal(gradients(attention, batch, peer), gradients(control, batch, peer))
+
+
+@pytest.mark.parametrize("method", ["independent"])
+def test_peer_0_of_independent_is_vanilla_to_the_bit(tiny_store: ClipStore, method: str) -> None:
+    batch = batch_of(tiny_store)
+    vanilla, two = cohort_of(method=method, peers=1), cohort_of(method=method, peers=2)
+    assert equal(gradients(vanilla, batch, 0, words=1.0), gradients(two, batch, 0, words=1.0, weight=1.0))
+
+
+def test_peers_start_different_and_the_same_for_every_method() -> None:
+    one, other = cohort_of(method="attention", peers=2), cohort_of(method="independent", peers=3)
+    for name, value in one.peers[0].state_dict().items():
+        if value.ndim > 1 and "scales" not in name and "shifts" not in name:
+            assert not torch.equal(value, one.peers[1].state_dict()[name]), name
+    for peer in (0, 1):
+        for name, value in one.peers[peer].state_dict().items():
+            assert torch.equal(value, other.peers[peer].state_dict()[name]), name
+
+
+def test_the_perceptron_learns_and_leaves_the_peers_alone(tiny_store: ClipStore) -> None:
+    batch, cohort = batch_of(tiny_store), cohort_of(method="attention", peers=2)
+    with torch.no_grad():
+        cohort.peers[1].output.bias[1:] += 3.0  # a peer that babbles: worse, and so to be trusted less
+    before = copy.deepcopy(cohort.method.state_dict())
+    optimizer = torch.optim.SGD(cohort.method.parameters(), 0.1)
+    logits = [z.detach().requires_grad_() for z in cohort.logits(batch)]
+    losses = []
+    for _ in range(30):
+        teaching = cohort.method(logits, batch, cohort.alphabet)
+        optimizer.zero_grad()
+        teaching.loss.backward()
+        optimizer.step()
+        losses.append(teaching.loss.item())
+    assert all(z.grad is None for z in logits)
+    assert any(not torch.equal(before[name], value) for name, value in cohort.method.state_dict().items())
+    assert losses[-1] < losses[0]
+    assert teaching.weights[:, 0].mean() > 0.5 > teaching.weights[:, 1].mean()
+
+
+def test_attention_by_hand(tiny_store: ClipStore) -> None:
+    """A perceptron whose weights are all zero but the last bias trusts all peers alike: the ensemble is the mean."""
+    batch, method = batch_of(tiny_store), Attention()
+    for parameter in method.parameters():
+        torch.nn.init.zeros_(parameter)
+    logits = [torch.randn(4, batch.frames.shape[1], 28) for _ in range(3)]
+    teaching = method(logits, batch, Alphabet())
+    torch.testing.assert_close(teaching.ensemble, (logits[0] + logits[1] + logits[2]) / 3)
+    torch.testing.assert_close(teaching.weights, torch.full((4, 3), 1 / 3))
+    assert all(target is teaching.targets[0] and not target.requires_grad for target in teaching.targets)
+
+
+def test_a_perfect_prediction_has_no_error_features(tiny_store: ClipStore) -> None:
+    batch = batch_of(tiny_store)
+    logits = torch.full((4, batch.frames.shape[1], 28), -20.0)
+    logits[:, :, 0] = 0.0
+    for row, clip in enumerate(batch.clips):
+        for frame, symbol in enumerate(Alphabet().encode(clip.text)):
+            logits[row, frame, symbol] = 40.0
+    features = prediction_features(logits, batch, Alphabet())
+    assert features.shape == (4, FEATURES)
+    assert features[:, :3].abs().max() < 1e-6
+    assert prediction_features(-logits, batch, Alphabet()).min(0).values[3] == 2.0
+
+
+def test_peers_of_different_width_learn_together(tiny_store: ClipStore) -> None:
+    batch, cohort = batch_of(tiny_store), cohort_of(method="attention", peers=2, widths=[0.125, 0.25])
+    assert all(g.isfinite().all() for g in gradients(cohort, batch, 1, weight=1.0))
+
+
+def test_frames_without_a_known_word_are_not_counted(tiny_store: ClipStore) -> None:
+    reader = ClipReader(tiny_store, Alphabet())
+    batch, cohort = next(reader.plain(tiny_store.clips[:2], 2)), cohort_of(method="independent", peers=1)
+    with_words = cohort.losses(batch, weight=0.0, word_weight=1.0)
+    assert with_words.terms["train/words/peer_0"] == 0

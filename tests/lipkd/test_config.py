@@ -1,0 +1,65 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lipkd.config import TrialConfig, load_config, parse_config
+from lipkd.errors import LipkdError
+
+
+def config(**parts: Any) -> TrialConfig:
+    return parse_config({"data": {"store": "x"}, **parts})
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"cohort": {"peers": 0}}, "cohort.peers = 0: input should be greater than or equal to 1"),
+        ({"cohort": {"method": "attention"}}, "needs at least 2 peers"),
+        ({"cohort": {"method": "magic", "peers": 2}}, "cohort.method = 'magic': input should be 'independent' or"),
+        ({"cohort": {"peers": 2, "widths": [1.0]}}, "lists 1 widths for 2 peers"),
+        ({"network": {"width": 0}}, "network.width = 0: input should be greater than 0"),
+        ({"training": {"epoch": 3}}, "training.epoch is not a known field"),
+        ({"training": {"learning_rate": "fast"}}, "training.learning_rate = 'fast'"),
+        ({"training": {"device": "gpu"}}, "training.device = 'gpu'"),
+        ({"data": {}}, "data.store is missing"),
+        ({"data": {"store": "x", "scenario": "unseen"}}, "needs data.val_speakers"),
+        (
+            {"data": {"store": "x", "scenario": "unseen", "val_speakers": ["a"], "test_speakers": ["a"]}},
+            "speakers .'a'. are in val_speakers and in test_speakers",
+        ),
+        ({"augment": {"speed": float("nan")}}, "augment.speed"),
+        ({"seed": -1}, "seed = -1"),
+    ],
+)
+def test_bad_fields_are_named(parts: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(LipkdError, match=sentence) as caught:
+        config(**parts)
+    assert "\n" not in str(caught.value)
+
+
+def test_signature_follows_what_decides_the_numbers() -> None:
+    base = config()
+    assert base.signature() == config(training={"device": "cpu", "threads": 4, "checkpoint_every": 9}).signature()
+    assert len({c.signature() for c in (base, config(seed=1), config(network={"width": 0.5}))}) == 3
+
+
+def test_a_trial_name_says_what_the_trial_is() -> None:
+    assert config().trial_name().startswith("vanilla-w1-b8-s0-")
+    two = config(cohort={"method": "attention", "peers": 2, "widths": [0.5, 0.25]}, seed=3)
+    assert two.trial_name().startswith("attention-p2-w0.5+0.25-b8-s3-")
+    assert config(cohort={"peers": 2}).trial_name().startswith("independent-p2-")
+
+
+def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
+    (tmp_path / "trial.yaml").write_text("data: {store: x, crop: [25, 50]}\ncohort: {method: attention, peers: 3}\n")
+    loaded = load_config(tmp_path / "trial.yaml")
+    assert loaded.cohort.peers == 3
+    assert parse_config(loaded.to_json()) == loaded
+
+
+def test_unreadable_files_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("data: {store: [")
+    for name, sentence in (("broken.yaml", "not valid YAML"), ("missing.yaml", "cannot be read")):
+        with pytest.raises(LipkdError, match=sentence):
+            load_config(tmp_path / name)

@@ -1,0 +1,219 @@
+"""The training loop: what it writes, how it resumes, what it refuses."""
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lipkd import checkpoint
+from lipkd.config import TrialConfig, parse_config
+from lipkd.errors import LipkdError
+from lipkd.evaluate import evaluate, rates
+from lipkd.store import ClipStore
+from lipkd.train import differing_fields, distill_weight, fading_weight, fit, learning_rate
+from lipkd.trial import TrialFolder
+
+COST = ("time/", "memory/")
+
+
+def config_of(store: ClipStore, **parts: Any) -> TrialConfig:
+    data = {"store": str(store.path), "scenario": "unseen", "val_speakers": ["cleo"]}
+    training = {"epochs": 3, "batch_size": 4, "threads": 1, **parts.pop("training", {})}
+    return parse_config({"data": data, "network": {"width": 0.125}, "training": training, **parts})
+
+
+def numbers(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """Every metric of every epoch that doesn't measure the machine."""
+    reports = TrialFolder(folder).reports()
+    return [(r.step, {k: v for k, v in r.metrics.items() if not k.startswith(COST)}) for r in reports]
+
+
+def weights(folder: Path, which: str = "last") -> dict[str, torch.Tensor]:
+    return checkpoint.load(folder / "checkpoints" / f"{which}.safetensors")[0]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> None:
+    reported = []
+    config = config_of(tiny_store, cohort={"method": "attention", "peers": 2, "ramp_share": 0.0})
+    last = fit(config, tmp_path, on_report=lambda step, metrics: reported.append((step, metrics)))
+    folder = TrialFolder(tmp_path)
+    assert folder.config() == config
+    assert folder.split()["store_digest"] == tiny_store.meta["digest"]
+    assert {i.split("/")[0] for i in folder.split()["val"]} == {"cleo"}
+    assert folder.state()["state"] == "finished"
+    assert [(r.step, r.metrics) for r in folder.reports()] == reported
+    assert [step for step, _ in reported] == [1, 2, 3]
+    assert reported[-1][1] == last
+    expected = {"val/wer", "val/wer_best_peer", "val/wer_ensemble", "val/wer/peer_0", "val/wer/peer_1", "val/bleu"}
+    expected |= {"train/ctc/peer_1", "train/distill/peer_0", "train/ctc_ensemble", "train/weight/peer_0", "best/wer"}
+    expected |= {"time/epoch_s", "time/clips_per_s", "memory/peak_mb", "train/distill_weight", "val/cer_as_written"}
+    assert expected <= last.keys()
+    assert all(math.isfinite(value) for value in last.values())
+    assert last["val/wer"] == pytest.approx((last["val/wer/peer_0"] + last["val/wer/peer_1"]) / 2)
+    rows = folder.read_predictions("best")
+    assert sorted(row["id"] for row in rows) == sorted(folder.split()["val"])
+    assert all(len(row["hypotheses"]) == 2 and "ensemble" in row for row in rows)
+    # The best checkpoint reads the clips exactly as the epoch that wrote it did.
+    reading = evaluate(tmp_path, which="best", device="cpu")
+    assert reading.rows == rows
+    assert rates(reading)["val/wer"] == last["best/wer"]
+    assert reading.posteriors[rows[0]["id"]].shape == (2, 18, 28)
+    assert reading.posteriors[rows[0]["id"]].float().sum(-1) == pytest.approx(1, abs=0.01)
+
+
+def test_the_perceptron_of_attention_is_trained(tiny_store: ClipStore, tmp_path: Path) -> None:
+    config = config_of(tiny_store, cohort={"method": "attention", "peers": 2}, training={"epochs": 2})
+    after: list[torch.Tensor] = []
+
+    def keep(_: int, __: dict[str, float]) -> None:
+        after.append(weights(tmp_path)["model/method.perceptron.0.weight"])
+
+    fit(config, tmp_path, on_report=keep)
+    assert not torch.equal(after[0], after[1])
+
+
+def test_peer_0_of_two_independent_peers_trains_like_vanilla(tiny_store: ClipStore, tmp_path: Path) -> None:
+    """Same batches, same initialisation, same dropout: to the bit, over whole epochs."""
+    for peers in (1, 2):
+        fit(config_of(tiny_store, cohort={"peers": peers}), tmp_path / str(peers))
+    vanilla, two = weights(tmp_path / "1"), weights(tmp_path / "2")
+    names = [name for name in vanilla if name.startswith("model/peers.0.")]
+    assert names and all(torch.equal(vanilla[name], two[name]) for name in names)
+    for step in range(3):
+        metrics = [numbers(tmp_path / str(p))[step][1] for p in (1, 2)]
+        assert metrics[0]["train/ctc/peer_0"] == metrics[1]["train/ctc/peer_0"]
+        assert metrics[0]["val/wer/peer_0"] == metrics[1]["val/wer/peer_0"]
+
+
+def test_a_trial_that_stops_between_epochs_resumes_to_the_same_numbers(tiny_store: ClipStore, tmp_path: Path) -> None:
+    cohort = {"method": "attention", "peers": 2, "ramp_share": 0.5}
+    config = config_of(tiny_store, cohort=cohort, training={"epochs": 5, "checkpoint_every": 2})
+    fit(config, tmp_path / "whole")
+    for stop in (1, 3, 4):
+
+        class Stopped(Exception):
+            pass
+
+        def interrupt(step: int, _: dict[str, float], stop: int = stop, error: type[Exception] = Stopped) -> None:
+            if step == stop:
+                raise error
+
+        with pytest.raises(Stopped):
+            fit(config, tmp_path / "parts", on_report=interrupt)
+    fit(config, tmp_path / "parts")
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+    assert same_weights(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_sigkill_at_three_random_moments_changes_nothing(tiny_store: ClipStore, tmp_path: Path) -> None:
+    config = config_of(tiny_store, cohort={"method": "attention", "peers": 2}, training={"epochs": 6})
+    fit(config, tmp_path / "whole")
+    (tmp_path / "trial.json").write_text(json.dumps(config.to_json()))
+    code = (
+        "import sys; from pathlib import Path; from lipkd.config import load_config; from lipkd.train import fit\n"
+        "fit(load_config(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "trial.json"), str(tmp_path / "killed")]
+    journal = tmp_path / "killed" / "journal.jsonl"
+    draw = random.Random(0)
+    for target in (1, 3, 4):  # killed soon after, or just before, these epochs are on disk
+        process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        while process.poll() is None and not (journal.is_file() and journal.read_bytes().count(b"\n") >= target):
+            time.sleep(0.002)
+        time.sleep(draw.uniform(0, 0.15))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert TrialFolder(tmp_path / "killed").state()["state"] == "running"
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
+    assert same_weights(tmp_path / "killed", tmp_path / "whole")
+    assert not list((tmp_path / "killed" / "checkpoints").glob("*.tmp"))
+
+
+def test_early_stopping_ends_and_stays_ended(tiny_store: ClipStore, tmp_path: Path) -> None:
+    config = config_of(tiny_store, training={"epochs": 30, "patience": 2, "learning_rate": 1e-9})
+    fit(config, tmp_path)
+    steps = [r.step for r in TrialFolder(tmp_path).reports()]
+    best = TrialFolder(tmp_path).reports()[-1].metrics["best/epoch"]
+    assert steps[-1] == best + 2 < 30
+    fit(config, tmp_path)
+    assert [r.step for r in TrialFolder(tmp_path).reports()] == steps
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial_with_its_reason(
+    tiny_store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(logits: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+        return logits.mean((1, 2)) * math.nan
+
+    monkeypatch.setattr("lipkd.cohort.ctc_per_clip", broken)
+    with pytest.raises(FloatingPointError, match="not finite in epoch 1"):
+        fit(config_of(tiny_store), tmp_path)
+    state = TrialFolder(tmp_path).state()
+    assert state["state"] == "failed" and "not finite" in state["reason"]
+    assert TrialFolder(tmp_path).reports() == []
+
+
+def test_refusals_come_before_anything_is_written(tiny_store: ClipStore, tmp_path: Path) -> None:
+    good = config_of(tiny_store)
+    cases = [
+        (good.model_copy(update={"network": good.network.model_copy(update={"width": 0.01})}), "no channel left"),
+        (good.model_copy(update={"data": good.data.model_copy(update={"store": "nowhere"})}), "no meta.json"),
+        (good.model_copy(update={"data": good.data.model_copy(update={"val_speakers": ("zoe",)})}), "no zoe"),
+        (good.model_copy(update={"training": good.training.model_copy(update={"device": "cuda:7"})}), "cuda:7"),
+    ]
+    for config, sentence in cases:
+        with pytest.raises(LipkdError, match=sentence):
+            fit(config, tmp_path / "trial")
+        folder = TrialFolder(tmp_path / "trial")
+        assert [path for path in folder.path.iterdir() if path != folder.lock] == []
+
+
+def test_a_folder_is_not_continued_with_another_configuration(tiny_store: ClipStore, tmp_path: Path) -> None:
+    fit(config_of(tiny_store, training={"epochs": 1}), tmp_path)
+    with pytest.raises(LipkdError, match=r"training.epochs"):
+        fit(config_of(tiny_store, training={"epochs": 2}), tmp_path)
+    fit(config_of(tiny_store, training={"epochs": 1, "checkpoint_every": 5}), tmp_path)
+
+
+def test_a_damaged_checkpoint_is_a_sentence(tiny_store: ClipStore, tmp_path: Path) -> None:
+    fit(config_of(tiny_store, training={"epochs": 1}), tmp_path)
+    path = tmp_path / "checkpoints" / "best.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(LipkdError, match="not a checkpoint of lipkd"):
+        evaluate(tmp_path, device="cpu")
+    with pytest.raises(LipkdError, match=r"no config\.json"):
+        TrialFolder(tmp_path / "nothing").config()
+
+
+def test_schedules() -> None:
+    config = parse_config(
+        {
+            "data": {"store": "x"},
+            "training": {"epochs": 10, "learning_rate": 1.0, "warmup_share": 0.1, "word_share": 0.5},
+            "cohort": {"method": "attention", "peers": 2, "ramp_share": 0.4, "weight": 2.0},
+        }
+    )
+    rates_ = [learning_rate(config.training, step, 100) for step in range(100)]
+    assert rates_[0] == pytest.approx(1 / 11) and rates_[10] == 1.0
+    assert rates_[55] == pytest.approx(0.5) and 0 < rates_[99] < 0.001
+    assert [distill_weight(config, epoch) for epoch in (0, 2, 4, 9)] == [0, 1, 2, 2]
+    assert [fading_weight(config.training, epoch) for epoch in (0, 2, 5, 9)] == pytest.approx([1, 0.6, 0, 0])
+
+
+def test_differing_fields() -> None:
+    assert differing_fields({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 5, "d": 3}, "e": 0}) == ["b.c", "e"]
