@@ -1,0 +1,34 @@
+"""The dashboard's entry, run by Streamlit: `lipkd dashboard`, or `streamlit run dashboard/app.py`."""
+
+from pathlib import Path
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+
+# Pictures of our own: Streamlit fetches the favicon of a named icon from a server on the Internet.
+st.set_page_config(page_title="lipkd", page_icon=str(HERE / "icon.svg"), layout="wide")
+st.logo(HERE / "logo.svg", size="large")
+st.navigation(
+    [
+        st.Page(
+            "views/leaderboard.py",
+            title="Leaderboard",
+            icon=":material/leaderboard:",
+            help="All trials of a sweep: which setting reads lips best.",
+            default=True,
+        ),
+        st.Page(
+            "views/compare.py",
+            title="Compare",
+            icon=":material/show_chart:",
+            help="Learning curves of chosen trials, and every method against vanilla at equal width.",
+        ),
+        st.Page(
+            "views/replay.py",
+            title="Replay",
+            icon=":material/play_circle:",
+            help="What trials said on each validation clip, beside the video.",
+        ),
+    ]
+).run()

@@ -1,0 +1,82 @@
+"""Records for the pages, kept between reruns: a thin layer of Streamlit's caches over `dashboard.records`.
+
+What may still change is fetched again after `FRESH` seconds, in the background, so that a page never waits
+for what it has; what is fixed by its arguments (an epoch, a digest) is kept until there is no room.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import records
+from dashboard.edits import Comparison, compare_all
+from dashboard.records import Curve, Posteriors, Prediction, Sweep, Trial
+from dashboard.video import cache_folder, clip_video
+from lipkd.errors import LipkdError
+from lipkd.store import ClipStore
+
+FRESH = 15.0
+
+
+@st.cache_data(ttl=FRESH, refresh_mode="background", show_spinner="Reading MLflow …")
+def sweeps(tracking_uri: str) -> list[Sweep]:
+    return records.read_sweeps(tracking_uri)
+
+
+@st.cache_data(ttl=FRESH, refresh_mode="background", max_entries=16, show_spinner="Reading the trials …")
+def trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
+    return records.read_trials(tracking_uri, sweep)
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def curve(tracking_uri: str, run_id: str, metric: str, epochs: int) -> Curve:
+    """`epochs` is how many the trial has reported: a trial that goes on is read again."""
+    return records.read_curve(tracking_uri, run_id, metric)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def predictions(tracking_uri: str, run_id: str, best_epoch: int | None) -> list[Prediction]:
+    return records.read_predictions(tracking_uri, run_id)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def comparisons(tracking_uri: str, run_id: str, best_epoch: int | None) -> dict[str, list[Comparison]]:
+    """Per voice (`peer 0`, …, `ensemble`) what it said of every clip, against the reference."""
+    rows = predictions(tracking_uri, run_id, best_epoch)
+    references = [row.reference for row in rows]
+    peers = len(rows[0].hypotheses) if rows else 0
+    said = {f"peer {i}": [row.hypotheses[i] for row in rows] for i in range(peers)}
+    if peers > 1:
+        said["ensemble"] = [row.ensemble for row in rows]
+    return {voice: compare_all(references, texts) for voice, texts in said.items()}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def posteriors(tracking_uri: str, run_id: str, best_epoch: int | None) -> Posteriors | None:
+    return records.read_posteriors(tracking_uri, run_id)
+
+
+def store(path: str) -> ClipStore:
+    """The clip store, opened once; again when it was written anew. Raises LipkdError when it cannot be read."""
+    meta = Path(path) / "meta.json"
+    if not path or not meta.is_file():
+        raise LipkdError(f"The clip store {path or '(no path in MLflow)'} is not there (any more).")
+    return _store(path, meta.stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _store(path: str, written: int) -> ClipStore:
+    return ClipStore.open(path)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def video(path: str, digest: str, clip_id: str) -> bytes:
+    """A clip of the store at `path` as WebM; `digest` is the store's, so that another store is another video."""
+    opened = store(path)
+    return clip_video(opened, opened.clip(clip_id), cache_folder())
+
+
+def forget() -> None:
+    """Let the next rerun read everything that can change again."""
+    sweeps.clear()
+    trials.clear()

@@ -1,0 +1,233 @@
+"""Figures of the pages: records in, rows in between (tested), Altair out.
+
+Colours say the group (method and peers), the same on every page of a sweep: vanilla is grey, what it is
+measured against has colours that differ for colour-blind readers and stand on white and on black.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dashboard.pairing import Gain, groups, width_value
+from dashboard.records import Curve, Trial
+from dashboard.timing import TimedWord
+
+VANILLA = "#858b94"
+COLOURS = ("#2f7ed8", "#dd6b20", "#1f9e78", "#9b6fd4", "#d1508a", "#a08a16", "#2aa5c0", "#b5563f")
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3])
+LEAST_POSTERIOR = 0.05  # symbols that never reach it in a clip are left out of its map
+
+
+def group_colours(trials: Sequence[Trial]) -> dict[str, str]:
+    """The colour of every group of a sweep; give all of its trials, so that filters don't change colours."""
+    names = groups(trials)
+    others = [name for name in names if name != "vanilla"]
+    colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(others)} | {"vanilla": VANILLA}
+    return {name: colour[name] for name in names}
+
+
+def _by_group(data: pd.DataFrame, colours: Mapping[str, str], symbol: str) -> alt.Color:
+    """Colour says the group; only the groups that are drawn stand in the legend."""
+    there = [name for name in colours if name in set(data["group"])]
+    scale = alt.Scale(domain=there, range=[colours[name] for name in there])
+    return alt.Color("group:N", scale=scale, legend=alt.Legend(title=None, orient="top", symbolType=symbol, columns=4))
+
+
+def curve_rows(trials: Sequence[Trial], curves: Sequence[Curve], factor: float) -> list[dict[str, Any]]:
+    """A row per epoch and trial; `value` is multiplied by `factor`, `best` marks the trial's best epoch."""
+    by_id = {trial.run_id: trial for trial in trials}
+    return [
+        {
+            "trial": by_id[curve.run_id].name,
+            "group": by_id[curve.run_id].group,
+            "width": by_id[curve.run_id].width,
+            "epoch": step,
+            "value": factor * value,
+            "best": step == by_id[curve.run_id].best_epoch,
+        }
+        for curve in curves
+        for step, value in zip(curve.steps, curve.values, strict=True)
+    ]
+
+
+def learning_curves(
+    rows: Sequence[dict[str, Any]], colours: Mapping[str, str], title: str, height: int = 390
+) -> alt.LayerChart:
+    """Lines over epochs: colour says the group, dashes the width, a dot the best epoch."""
+    data = pd.DataFrame(rows, columns=["trial", "group", "width", "epoch", "value", "best"])
+    widths = sorted(data["width"].unique(), key=width_value, reverse=True)
+    dash: Any = alt.value(DASHES[0])
+    if len(widths) > 1:
+        ranges = [DASHES[i % len(DASHES)] for i in range(len(widths))]
+        dash = alt.StrokeDash(
+            "width:N",
+            scale=alt.Scale(domain=widths, range=ranges),
+            legend=alt.Legend(title="width", orient="bottom", symbolType="stroke", titleOrient="left"),
+        )
+    base = alt.Chart(data).encode(
+        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=True)),
+        color=_by_group(data, colours, "stroke"),
+        detail="trial:N",
+        tooltip=["trial", "epoch", alt.Tooltip("value:Q", title=title, format=".2f")],
+    )
+    lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=dash)
+    touch = base.mark_point(size=50, opacity=0)
+    best = base.transform_filter("datum.best").mark_point(size=70, filled=True, opacity=1)
+    chart: alt.LayerChart = (lines + touch + best).properties(height=height)
+    return chart.configure_legend(symbolStrokeWidth=3, symbolSize=260)
+
+
+GROUPINGS: dict[str, Callable[[Trial], str]] = {
+    "method and width": lambda t: f"{t.group}, width {t.width}",
+    "method": lambda t: t.group,
+    "width": lambda t: f"width {t.width}",
+    "peers": lambda t: f"{t.peers} peer{'s' if t.peers > 1 else ''}",
+    "batch size": lambda t: f"batch {t.batch_size}",
+    "seed": lambda t: f"seed {t.seed}",
+}
+
+
+def rate_rows(trials: Sequence[Trial], by: str) -> list[dict[str, Any]]:
+    """A row per trial with a result: its best rates in percent, and its value of a key of GROUPINGS."""
+    return [
+        {
+            "trial": t.name,
+            "group": t.group,
+            "by": GROUPINGS[by](t),
+            "state": t.state,
+            "WER": 100 * t.best_wer,
+            "CER": 100 * (t.best_cer or 0.0),
+        }
+        for t in trials
+        if t.best_wer is not None
+    ]
+
+
+def rate_dots(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: str) -> alt.LayerChart:
+    """A dot per trial, pale while it is not finished; a tick at each row's mean, the lowest first."""
+    data = pd.DataFrame(rows)
+    order = list(data.groupby("by")[rate].mean().sort_values().index)
+    y = alt.Y("by:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, grid=True))
+    x = alt.X(f"{rate}:Q", title=f"best {rate}, %", scale=alt.Scale(zero=False, padding=16))
+    dots = (
+        alt.Chart(data)
+        .mark_circle(size=95)
+        .encode(
+            x=x,
+            y=y,
+            color=_by_group(data, colours, "circle"),
+            opacity=alt.condition("datum.state == 'finished'", alt.value(0.9), alt.value(0.4)),
+            tooltip=["trial", "state", alt.Tooltip("WER:Q", format=".1f"), alt.Tooltip("CER:Q", format=".1f")],
+        )
+    )
+    means = (
+        alt.Chart(data)
+        .mark_tick(thickness=2, size=22, color="#858b94")
+        .encode(x=alt.X(f"mean({rate}):Q"), y=y, tooltip=[alt.Tooltip(f"mean({rate}):Q", title="mean", format=".1f")])
+    )
+    chart: alt.LayerChart = (means + dots).properties(height=alt.Step(34))
+    return chart
+
+
+def gain_rows(found: Sequence[Gain], baseline: str) -> list[dict[str, Any]]:
+    """Two rows per gain, the baseline's rates and the group's, in percent."""
+    rows = []
+    for gain in found:
+        where = f"width {gain.width}, batch {gain.batch_size}"
+        pairs = [(baseline, gain.baseline_wer, gain.baseline_cer), (gain.group, gain.wer, gain.cer)]
+        rows += [
+            {"where": where, "group": g, "against": gain.group, "WER": 100 * w, "CER": 100 * c} for g, w, c in pairs
+        ]
+    return rows
+
+
+def gain_dumbbells(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: str) -> alt.LayerChart:
+    """At every width and batch size the baseline and the group beside it, joined by a line."""
+    data = pd.DataFrame(rows)
+    data["row"] = data["where"] + data["against"].map(
+        lambda group: f" · {group}" if data["against"].nunique() > 1 else ""
+    )
+    base = alt.Chart(data).encode(
+        x=alt.X(f"{rate}:Q", title=f"best {rate}, %", scale=alt.Scale(zero=False, padding=16)),
+        y=alt.Y("row:N", title=None, sort=list(data["row"].unique()), axis=alt.Axis(labelLimit=260)),
+    )
+    joined = base.mark_line(color="#858b94", strokeWidth=2, opacity=0.6).encode(detail="row:N")
+    dots = base.mark_circle(size=130, opacity=1).encode(
+        color=_by_group(data, colours, "circle"),
+        tooltip=["where", "group", alt.Tooltip(f"{rate}:Q", format=".1f")],
+    )
+    chart: alt.LayerChart = (joined + dots).properties(height=alt.Step(34))
+    return chart
+
+
+def posterior_rows(posteriors: NDArray[np.float16], symbols: Sequence[str], seconds: float) -> list[dict[str, Any]]:
+    """A row per frame and symbol of `posteriors` (T, V), symbols that matter only; times in seconds."""
+    step = seconds / len(posteriors)
+    wanted = [v for v in range(posteriors.shape[1]) if v == 0 or float(posteriors[:, v].max()) >= LEAST_POSTERIOR]
+    return [
+        {
+            "row": "␣" if symbols[v] == " " else symbols[v],
+            "start": frame * step,
+            "end": (frame + 1) * step,
+            "posterior": float(posteriors[frame, v]),
+        }
+        for v in wanted
+        for frame in range(len(posteriors))
+    ]
+
+
+def posterior_map(
+    cells: Sequence[dict[str, Any]], words: Mapping[str, Sequence[TimedWord]], seconds: float, *, dark: bool
+) -> alt.LayerChart:
+    """Symbols over time, darker (in the dark: brighter) where likelier; above them the words and their times."""
+    data = pd.DataFrame(cells, columns=["row", "start", "end", "posterior"])
+    spans = pd.DataFrame(
+        [{"row": r, "word": w.text, "start": w.start, "end": w.end} for r, said in words.items() for w in said],
+        columns=["row", "word", "start", "end"],
+    )
+    spans["middle"] = (spans["start"] + spans["end"]) / 2
+    order = [*words, *data["row"].unique()]
+    x = alt.X("start:Q", title="seconds", scale=alt.Scale(domain=[0, seconds], nice=False), axis=alt.Axis(grid=False))
+    axis = alt.Axis(grid=False, labelOverlap=False, ticks=False, domain=False)
+    y = alt.Y("row:N", title=None, sort=order, scale=alt.Scale(domain=order, padding=0), axis=axis)
+    ramp = ["#15181c", "#3a6ea8", "#9fd3ff"] if dark else ["#ffffff", "#8fbbe8", "#173f73"]
+    heat = (
+        alt.Chart(data)
+        .mark_rect()
+        .encode(
+            x=x,
+            x2="end:Q",
+            y=y,
+            opacity=alt.condition("datum.row == 'blank'", alt.value(0.45), alt.value(1.0)),
+            color=alt.Color(
+                "posterior:Q", scale=alt.Scale(domain=[0, 0.5, 1], range=ramp, interpolate="rgb"), legend=None
+            ),
+            tooltip=[
+                alt.Tooltip("row:N", title="symbol"),
+                alt.Tooltip("start:Q", title="second", format=".2f"),
+                alt.Tooltip("posterior:Q", format=".3f"),
+            ],
+        )
+    )
+    bars = (
+        alt.Chart(spans)
+        .mark_rect(cornerRadius=3, fill="#2f7ed8", fillOpacity=0.22, stroke="#2f7ed8", strokeOpacity=0.6)
+        .encode(
+            x=x,
+            x2="end:Q",
+            y=y,
+            tooltip=["row", "word", alt.Tooltip("start:Q", format=".2f"), alt.Tooltip("end:Q", format=".2f")],
+        )
+    )
+    names = (
+        alt.Chart(spans)
+        .mark_text(fontSize=11, color="#e6e6e6" if dark else "#333333")
+        .encode(x=alt.X("middle:Q"), y=y, text="word:N")
+    )
+    chart: alt.LayerChart = (heat + bars + names).properties(height=alt.Step(15))
+    return chart

@@ -1,0 +1,111 @@
+"""The view in the address: every choice on a page is a query parameter, so that a link restores the view.
+
+Streamlit's own `bind="query-params"` loses its values on every second change of page and makes
+`st.switch_page` raise (1.67), and it leaves out defaults, which another day are others ("the latest sweep").
+Here a choice is kept for the whole session and the address always says everything that is on the page.
+
+Which value counts: what the reader has just changed; else what the address asks for, if that isn't what was
+written there last (a link, the browser's Back button); else what was kept; else the default. A value that is
+not among the options never counts.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+KEPT, SENT, DRAWN, PAGE = "links kept", "links sent", "links drawn", "links page"
+Values = dict[str, list[str]]
+
+
+@contextmanager
+def address(page: str) -> Iterator[None]:
+    """Around a page: afterwards the address holds the choices that were drawn inside, as one step of history."""
+    state = st.session_state
+    if state.get(PAGE) != page:
+        _leave_widgets()
+        state[PAGE] = page
+    state[DRAWN] = {}
+    yield
+    wanted: Values = {key: values for key, values in state[DRAWN].items() if values}
+    if wanted != {key: st.query_params.get_all(key) for key in st.query_params}:
+        st.query_params.from_dict(wanted)
+    state[SENT] = wanted
+
+
+def _leave_widgets() -> None:
+    """Forget the last page's widgets, not their values: a widget of the same key here is another one to Streamlit,
+    and would begin with its own default although the session shows the old value."""
+    for key, values in st.session_state.get(KEPT, {}).items():
+        if key in st.session_state and _listed(st.session_state[key]) == values:
+            del st.session_state[key]
+
+
+def select(
+    place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, default: str | None, **looks: Any
+) -> str | None:
+    """A menu; with `default` None it can be left empty."""
+    _seed(key, options, [default] if default else [], many=False)
+    return _keep(key, place.selectbox(label, options, key=key, index=0 if default else None, **looks))
+
+
+def one_of(place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, default: str, **looks: Any) -> str:
+    """All options side by side, one of them chosen."""
+    _seed(key, options, [default], many=False)
+    value = place.segmented_control(label, options, key=key, required=True, **looks)
+    return _keep(key, value or default) or default
+
+
+def radio(place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, **looks: Any) -> str:
+    """Options one below the other, the first one chosen at first."""
+    _seed(key, options, list(options[:1]), many=False)
+    return _keep(key, place.radio(label, options, key=key, **looks)) or options[0]
+
+
+def several(
+    place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, default: Sequence[str] = (), **looks: Any
+) -> list[str]:
+    """Any number of options; `default` is what is chosen at first."""
+    _seed(key, options, list(default), many=True)
+    values: list[str] = place.multiselect(label, options, key=key, **looks)
+    _record(key, values)
+    return values
+
+
+def _seed(key: str, options: Sequence[str], default: list[str], *, many: bool) -> None:
+    """Put the value that counts into the session, before the widget is drawn."""
+    state = st.session_state
+    kept: list[str] | None = state.setdefault(KEPT, {}).get(key)
+    asked = st.query_params.get_all(key)
+    touched = key in state and _listed(state[key]) != kept
+    if asked and not touched and asked != state.setdefault(SENT, {}).get(key):
+        values = asked
+    elif key in state:
+        values = _listed(state[key])
+    else:
+        values = default if kept is None else kept
+    allowed = set(options)
+    possible = [value for value in (values if many else values[:1]) if value in allowed]
+    # A list that the reader has emptied stays empty; one whose options are gone (another sweep) begins anew.
+    values = default if not possible and (values or not many) else possible
+    value = values if many else (values[0] if values else None)
+    if key not in state or state[key] != value:
+        state[key] = value
+
+
+def _keep(key: str, value: str | None) -> str | None:
+    _record(key, _listed(value))
+    return value
+
+
+def _record(key: str, values: list[str]) -> None:
+    st.session_state[KEPT][key] = values
+    st.session_state[DRAWN][key] = values
+
+
+def _listed(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)

@@ -1,0 +1,104 @@
+"""What all pages share: the tracking address, the choice of a sweep, and one sentence instead of a stack trace."""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import streamlit as st
+
+from dashboard import cached, links
+from dashboard.records import NothingTracked, Sweep, Trial, shown
+from lipkd.errors import LipkdError
+
+TRACKING_VARIABLE = "LIPKD_TRACKING_URI"
+FIRST_COMMAND = "lipkd sweep tuning/sweeps/demo.yaml"
+# Streamlit's wide layout leaves 5rem on both sides, which tables need more than the eye does.
+STYLE = "<style>.stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; }</style>"
+Named = TypeVar("Named")
+log = logging.getLogger(__name__)
+
+
+class Nothing(Exception):
+    """There is nothing to show yet: what is missing, and the command that makes it."""
+
+    def __init__(self, message: str, command: str) -> None:
+        super().__init__(message)
+        self.command = command
+
+
+def show(title: str, body: Callable[[], None]) -> None:
+    """Draw a page; wrong input is said in its own words, a fault of ours in the server's log."""
+    st.html(STYLE)
+    st.title(title)
+    with links.address(title):
+        try:
+            body()
+        except Nothing as missing:
+            st.info(plain(str(missing)), icon=":material/info:")
+            st.code(missing.command, language="bash")
+        except LipkdError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+        except Exception:
+            log.exception("the page %s failed", title)
+            st.error("This page failed, which is a fault of lipkd; the dashboard's terminal says more.")
+
+
+def tracking_uri() -> str:
+    """Where the runs are; raises LipkdError when the dashboard was not started by `lipkd dashboard`."""
+    if uri := os.environ.get(TRACKING_VARIABLE):
+        return uri
+    raise LipkdError(f"{TRACKING_VARIABLE} is not set: start the dashboard with `lipkd dashboard`.")
+
+
+def choose_sweep() -> tuple[Sweep, list[Trial]]:
+    """The sweep chosen in the sidebar and its trials, the best first; raises Nothing when there is none."""
+    uri = tracking_uri()
+    try:
+        by_label = labelled(cached.sweeps(uri), lambda sweep: sweep.name, lambda sweep: sweep.experiment)
+    except NothingTracked:
+        by_label = {}
+    top, bottom = st.sidebar.container(), st.sidebar.container()
+    bottom.button("Refresh", icon=":material/refresh:", on_click=cached.forget, help="Read MLflow again now.")
+    bottom.caption(f"MLflow: {plain(shown(uri))}")
+    if not by_label:
+        raise Nothing("There is no sweep here yet. A small one, on synthetic clips:", FIRST_COMMAND)
+    names = list(by_label)
+    sweep = by_label[links.select(top, "Sweep", names, key="sweep", default=names[0]) or names[0]]
+    trials = cached.trials(uri, sweep)
+    if not trials:
+        raise Nothing(
+            f"The sweep {sweep.name} has no trial yet; trials appear as they start. To bring in others:", "lipkd sync"
+        )
+    return sweep, trials
+
+
+def labelled(items: Iterable[Named], name: Callable[[Named], str], more: Callable[[Named], str]) -> dict[str, Named]:
+    """Items by a label that is unique: the name, with `more` or a number behind it where names are equal."""
+    items = list(items)
+    names = [name(item) for item in items]
+    labels: dict[str, Named] = {}
+    for item in items:
+        label = name(item) if names.count(name(item)) == 1 else f"{name(item)} ({more(item)})"
+        number = 2
+        while label in labels:
+            label = f"{name(item)} ({more(item)}, {number})"
+            number += 1
+        labels[label] = item
+    return labels
+
+
+def trial_labels(trials: Sequence[Trial]) -> dict[str, Trial]:
+    """Trials by unique label, in the order given."""
+    return labelled(trials, lambda trial: trial.name, lambda trial: trial.run_id[:6])
+
+
+def plain(text: str) -> str:
+    """Text that Streamlit's Markdown shows as it is: names from a corpus or a server make no links or pictures."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+
+
+def is_dark() -> bool:
+    """Whether the reader has chosen the dark theme."""
+    return st.context.theme.type == "dark"

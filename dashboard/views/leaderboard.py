@@ -1,0 +1,127 @@
+"""Leaderboard: all trials of a sweep, which setting reads lips best."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, links, shell
+from dashboard.pairing import width_value
+from dashboard.records import Trial
+from dashboard.tables import leaderboard_rows, percent
+
+RATE = "%.1f %%"
+RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble"]
+Key = Callable[[Trial], str]
+
+
+def page() -> None:
+    sweep, trials = shell.choose_sweep()
+    summary(trials)
+    chosen = filtered(trials)
+    if not chosen:
+        st.info("No trial fits these filters.", icon=":material/filter_alt_off:")
+        return
+    table(sweep.name, chosen)
+    figure(chosen, trials)
+
+
+def summary(trials: Sequence[Trial]) -> None:
+    """The sweep in one row: how far it is, and what it has reached."""
+    states = pd.Series([trial.state for trial in trials]).value_counts()
+    best = trials[0]
+    with st.container(horizontal=True):
+        st.metric("Trials", len(trials), border=True, help="All trials of this sweep.")
+        st.metric("State", ", ".join(f"{n} {state}" for state, n in states.items()), border=True)
+        st.metric(
+            "Lowest WER", percent(best.best_wer), border=True, help=shell.plain(f"{best.name}, epoch {best.best_epoch}")
+        )
+        cers = [trial.best_cer for trial in trials if trial.best_cer is not None]
+        st.metric("Lowest CER", percent(min(cers, default=None)), border=True)
+        hours = sum(trial.seconds or 0 for trial in trials) / 3600
+        st.metric("Training time", f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min", border=True)
+
+
+def filtered(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that pass the filters; a filter with nothing chosen lets everything through."""
+    filters: dict[str, tuple[str, Key, Callable[[str], float | str]]] = {
+        "method": ("Method", lambda t: t.method, str),
+        "peers": ("Peers", lambda t: str(t.peers), float),
+        "width": ("Width", lambda t: t.width, width_value),
+        "batch": ("Batch size", lambda t: str(t.batch_size), float),
+        "seed": ("Seed", lambda t: str(t.seed), float),
+        "state": ("State", lambda t: t.state, str),
+    }
+    chosen = list(trials)
+    for column, (name, (label, value, order)) in zip(st.columns(len(filters)), filters.items(), strict=True):
+        options = sorted({value(trial) for trial in trials}, key=order)
+        wanted = links.several(column, label, options, key=name, placeholder="all")
+        chosen = [trial for trial in chosen if not wanted or value(trial) in wanted]
+    return chosen
+
+
+def table(sweep_name: str, trials: Sequence[Trial]) -> None:
+    """All figures of the trials; rows can be chosen and taken to the other pages."""
+    rows = pd.DataFrame(leaderboard_rows(trials))
+    shown = rows.assign(**{name: 100 * rows[name].astype(float) for name in RATES})
+    if not any(trial.reason for trial in trials):
+        shown = shown.drop(columns="reason")
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    event = st.dataframe(
+        shown.drop(columns=["commit", "run_id"]),
+        hide_index=True,
+        key=f"leaderboard {sweep_name}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        height=min(38 + 35 * len(shown), 560),
+        column_config={
+            "trial": text("Trial", pinned=True, width=226),
+            "state": text("State", width=68),
+            "method": text("Method", width=94),
+            "peers": number("Peers", width=52),
+            "width": text("Width", help="Multiplier of the network's channels", width=54),
+            "batch_size": number("Batch", width=52),
+            "seed": number("Seed", format="%d", width=50),
+            "best_wer": number("Best WER", format=RATE, help="Lowest val/wer of all epochs, mean over peers", width=76),
+            "best_cer": number("Best CER", format=RATE, help="val/cer of the best epoch, mean over peers", width=74),
+            "best_epoch": number("at epoch", width=68),
+            "wer": number("Last WER", format=RATE, width=74),
+            "cer": number("Last CER", format=RATE, width=72),
+            "wer_ensemble": number("Ensemble", format=RATE, help="Last WER of the mean of the peers' logits", width=76),
+            "epochs": number("Epochs", width=60),
+            "minutes": number("Minutes", format="%.1f", help="Epochs × time of the last epoch", width=66),
+            "reason": "Reason",
+        },
+    )
+    names = list(shell.trial_labels(trials))
+    picked = [names[row] for row in event["selection"]["rows"] if row < len(names)]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Compare", icon=":material/show_chart:", disabled=not picked, help="Curves of the chosen rows"):
+            st.session_state["trials"] = picked
+            st.switch_page("views/compare.py")
+        if st.button("Replay", icon=":material/play_circle:", disabled=not picked, help="Clips of the chosen rows"):
+            st.session_state["a"] = picked[0]
+            st.session_state["b"] = picked[1] if len(picked) > 1 else None
+            st.switch_page("views/replay.py")
+        csv = rows.to_csv(index=False)
+        name = re.sub(r"[^\w.-]+", "-", sweep_name)
+        st.download_button("CSV", csv, f"{name}.csv", "text/csv", icon=":material/download:")
+        st.caption("Choose rows to compare or replay them." if not picked else f"{len(picked)} chosen")
+
+
+def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
+    """Best rates by one parameter, a dot per trial."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    by = links.one_of(left, "Best rate by", list(charts.GROUPINGS), key="by", default="method and width")
+    rate = links.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
+    rows = charts.rate_rows(chosen, by)
+    if rows:
+        chart = charts.rate_dots(rows, charts.group_colours(trials), rate)
+        st.altair_chart(chart, alt=f"Best {rate} of every trial by {by}")
+    else:
+        st.info("No trial has a result yet: rates appear with the first epoch.")
+
+
+if __name__ == "__main__":
+    shell.show("Leaderboard", page)

@@ -1,0 +1,72 @@
+"""Rows behind the figures; the figures themselves only have to be valid Vega-Lite."""
+
+import numpy as np
+import pytest
+
+from dashboard import charts
+from dashboard.pairing import gains
+from dashboard.records import Curve
+from dashboard.timing import TimedWord
+from tests.dashboard.test_pairing import trial
+
+TRIALS = [trial("vanilla", 1, 0.5), trial("attention", 2, 0.4), trial("attention", 2, 0.45, width="0.5")]
+COLOURS = charts.group_colours(TRIALS)
+
+
+def test_vanilla_is_grey_and_colours_do_not_depend_on_filters() -> None:
+    assert {"vanilla": charts.VANILLA, "attention ×2": charts.COLOURS[0]} == COLOURS
+
+
+def test_curves_in_percent_with_the_best_epoch_marked() -> None:
+    """The trial's best epoch is 3."""
+    curve = Curve(TRIALS[0].run_id, "val/wer", (2, 3), (0.6, 0.5))
+    assert charts.curve_rows(TRIALS, [curve], 100) == [
+        {"trial": TRIALS[0].name, "group": "vanilla", "width": "1", "epoch": 2, "value": 60.0, "best": False},
+        {"trial": TRIALS[0].name, "group": "vanilla", "width": "1", "epoch": 3, "value": 50.0, "best": True},
+    ]
+
+
+@pytest.mark.parametrize("by", list(charts.GROUPINGS))
+def test_dots_for_every_grouping(by: str) -> None:
+    rows = charts.rate_rows(TRIALS, by)
+    assert [row["WER"] for row in rows] == [50.0, 40.0, 45.0]
+    assert charts.rate_dots(rows, COLOURS, "WER").to_dict()["layer"]
+
+
+def test_grouping_by_width_joins_methods() -> None:
+    assert [row["by"] for row in charts.rate_rows(TRIALS, "width")] == ["width 1", "width 1", "width 0.5"]
+
+
+def test_a_gain_is_two_dots() -> None:
+    rows = charts.gain_rows(gains(TRIALS, "vanilla"), "vanilla")
+    assert [(row["where"], row["group"], row["WER"]) for row in rows] == [
+        ("width 1, batch 8", "vanilla", 50.0),
+        ("width 1, batch 8", "attention ×2", 40.0),
+    ]
+    assert charts.gain_dumbbells(rows, COLOURS, "CER").to_dict()["layer"]
+
+
+def test_symbols_that_never_matter_are_left_out_of_the_map() -> None:
+    """Two frames over one second; `b` stays below 0.05, the space is shown as ␣, the blank always."""
+    posteriors = np.array([[0.5, 0.4, 0.09, 0.01], [0.02, 0.01, 0.96, 0.01]], np.float16)
+    rows = charts.posterior_rows(posteriors, ("blank", " ", "a", "b"), 1.0)
+    assert [(row["row"], row["start"], row["end"]) for row in rows] == [
+        ("blank", 0.0, 0.5),
+        ("blank", 0.5, 1.0),
+        ("␣", 0.0, 0.5),
+        ("␣", 0.5, 1.0),
+        ("a", 0.0, 0.5),
+        ("a", 0.5, 1.0),
+    ]
+    assert rows[-1]["posterior"] == pytest.approx(0.96, abs=1e-3)
+    words = {"reference": (TimedWord("a", 0.1, 0.4),), "said": ()}
+    for dark in (True, False):
+        assert charts.posterior_map(rows, words, 1.0, dark=dark).to_dict()["layer"]
+
+
+def test_learning_curves_of_one_and_of_two_widths() -> None:
+    curves = [Curve(t.run_id, "val/wer", (1, 2), (1.0, 0.5)) for t in TRIALS]
+    one = charts.learning_curves(charts.curve_rows(TRIALS, curves[:2], 100), COLOURS, "WER, %").to_dict()
+    two = charts.learning_curves(charts.curve_rows(TRIALS, curves, 100), COLOURS, "WER, %").to_dict()
+    assert "field" not in one["layer"][0]["encoding"]["strokeDash"]
+    assert two["layer"][0]["encoding"]["strokeDash"]["field"] == "width"

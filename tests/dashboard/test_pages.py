@@ -1,0 +1,277 @@
+"""The pages' logic, run in process by Streamlit's AppTest; what only a browser shows is in test_browser.py."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+import dashboard
+from dashboard.records import read_sweeps, read_trials
+from lipkd.store import ClipStore
+from tests.dashboard.conftest import PLAN
+from tests.dashboard.tracked import track_sweep
+
+APP = Path(dashboard.__file__).with_name("app.py")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> None:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def opened(uri: str | None, page: str, monkeypatch: pytest.MonkeyPatch, **query: str | list[str]) -> AppTest:
+    """A page as a link to it opens it."""
+    monkeypatch.delenv("LIPKD_TRACKING_URI", raising=False)
+    if uri is not None:
+        monkeypatch.setenv("LIPKD_TRACKING_URI", uri)
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    if page != "leaderboard":
+        app.run().switch_page(f"views/{page}.py")
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    """All sentences of the page that report something."""
+    return "\n".join(item.value for kind in (app.info, app.warning, app.error) for item in kind).replace("\\", "")
+
+
+def chosen(app: AppTest, key: str) -> str:
+    """What a menu is set to."""
+    return str(app.selectbox(key=key).value)
+
+
+def written(app: AppTest) -> str:
+    """All HTML of the page."""
+    return "\n".join(item.value for item in app.html)
+
+
+def named(uri: str, start: str) -> str:
+    """The full name of the only demo trial that begins so."""
+    demo = next(sweep for sweep in read_sweeps(uri) if sweep.name == "demo")
+    (name,) = (t.name for t in read_trials(uri, demo) if t.name.startswith(start))
+    return name
+
+
+PAGES = ("leaderboard", "compare", "replay")
+
+
+def test_leaderboard_lists_every_trial_the_best_first(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
+    table = app.dataframe[0].value
+    assert len(table) == len(PLAN)
+    first = table.iloc[0]
+    assert (first["method"], first["peers"], first["width"]) == ("attention", 2, "1")
+    assert first["best_wer"] == pytest.approx(30.0)
+    metrics = {metric.label: metric.value for metric in app.metric}
+    assert metrics["Lowest WER"] == "30.0 %"
+    assert metrics["Lowest CER"] == "10.0 %"
+    assert metrics["State"] == "5 finished, 1 running, 1 failed"
+    assert not app.error
+
+
+def test_the_latest_sweep_is_shown_when_none_is_asked_for(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "leaderboard", monkeypatch)
+    assert app.selectbox(key="sweep").value == "later"
+    assert len(app.dataframe[0].value) == 1
+
+
+def test_filters_of_the_leaderboard_come_from_the_url(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", method=["vanilla"], width=["0.5"])
+    (row,) = app.dataframe[0].value.to_dict("records")
+    assert (row["method"], row["width"], row["best_wer"]) == ("vanilla", "0.5", pytest.approx(70.0))
+    app.multiselect(key="method").set_value(["attention"]).run()
+    assert [row["method"] for row in app.dataframe[0].value.to_dict("records")] == ["attention"]
+    app.multiselect(key="method").set_value(["independent"]).run()
+    assert "No trial fits" in said(app)
+
+
+def test_filters_do_not_change_colours(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chart keeps every group's colour when others are filtered away."""
+
+    def colours(app: AppTest) -> dict[str, str]:
+        import json
+
+        spec = json.loads(app.get("vega_lite_chart")[0].proto.spec)
+        scale = spec["layer"][1]["encoding"]["color"]["scale"]
+        return dict(zip(scale["domain"], scale["range"], strict=True))
+
+    every = colours(opened(tracking, "leaderboard", monkeypatch, sweep="demo"))
+    some = colours(opened(tracking, "leaderboard", monkeypatch, sweep="demo", method=["attention"]))
+    assert set(every) == {"vanilla", "independent ×2", "attention ×2"}
+    assert some == {"attention ×2": every["attention ×2"]}
+
+
+def test_compare_begins_with_the_best_of_every_group_and_width(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "compare", monkeypatch, sweep="demo")
+    chosen = app.multiselect(key="trials").value
+    assert len(chosen) == 6
+    assert chosen[0] == named(tracking, "attention-p2-w1-b4-s0")
+    assert len(app.get("vega_lite_chart")) == 3  # WER, CER, against the baseline
+    text = written(app)
+    assert "attention ×2 against vanilla: WER 7.5 points lower" in text  # 20 points at width 1, −5 at 0.5
+    assert "independent ×2 against vanilla: WER unchanged, CER unchanged" in text
+
+
+def test_compare_shows_where_configurations_differ(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = [named(tracking, "vanilla-w1-"), named(tracking, "vanilla-w0.5-")]
+    app = opened(tracking, "compare", monkeypatch, sweep="demo", trials=pair)
+    assert app.multiselect(key="trials").value == pair
+    rows = app.dataframe[-1].value.to_dict("records")
+    assert rows == [{"parameter": "network.width", pair[0]: "1.0", pair[1]: "0.5"}]
+
+
+def test_compare_draws_any_other_metric(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "compare", monkeypatch, sweep="demo")
+    app.selectbox(key="metric").set_value("train/loss").run()
+    assert len(app.get("vega_lite_chart")) == 4
+
+
+def test_another_baseline(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "compare", monkeypatch, sweep="demo", baseline="independent ×2")
+    assert "attention ×2 against independent ×2: WER 20.0 points lower" in written(app)
+
+
+def test_replay_begins_with_the_worst_clip_of_the_best_trial(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "replay", monkeypatch, sweep="demo")
+    assert app.selectbox(key="a").value == named(tracking, "attention-p2-w1-b4-s0")
+    table = app.dataframe[0].value
+    assert len(table) == 6
+    assert list(table["wer_a"]) == sorted(table["wer_a"], reverse=True)
+    assert chosen(app, "clip") == table.iloc[0]["clip"]
+    assert 'data-testid="reference"' in written(app)
+    assert len(app.get("video")) == 1
+    assert not app.warning and not app.error
+
+
+def test_replay_steps_along_the_list(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "replay", monkeypatch, sweep="demo", order="by name")
+    seen = [chosen(app, "clip")]
+    for label in ("Next", "Next", "Previous", "Previous", "Previous"):
+        next(button for button in app.button if button.label == label).click().run()
+        seen.append(chosen(app, "clip"))
+    assert [clip.removeprefix("cleo/0") for clip in seen] == ["0", "1", "2", "1", "0", "5"]
+
+
+def test_a_link_restores_the_replay(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = named(tracking, "vanilla-w1-"), named(tracking, "attention-p2-w0.5-")
+    app = opened(
+        tracking, "replay", monkeypatch, sweep="demo", a=a, b=b, clip="cleo/02", order="by name", voice_b="ensemble"
+    )
+    assert (app.selectbox(key="a").value, app.selectbox(key="b").value) == (a, b)
+    assert chosen(app, "clip") == "cleo/02"
+    assert app.radio(key="voice_b").value == "ensemble"
+    table = written(app)
+    assert "set red now" in table
+    assert all(who in table for who in ("A · peer 0", "B · peer 0", "B · peer 1", "B · ensemble"))
+
+
+def test_a_link_to_what_is_not_there_shows_what_is(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "replay", monkeypatch, sweep="../../etc", a="<script>", clip="../../etc/passwd")
+    assert app.selectbox(key="sweep").value == "later"
+    assert chosen(app, "clip").startswith("cleo/")
+    assert not app.error
+
+
+def test_a_filter_that_hides_the_clip_chooses_another(
+    mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    val = [clip for clip in tiny_store.clips if clip.speaker in ("ben", "cleo")]
+    uri = track_sweep(mlruns, "two speakers", tiny_store, val, PLAN[:1])
+    app = opened(uri, "replay", monkeypatch, clip="cleo/03")
+    app.multiselect(key="speakers").set_value(["ben"]).run()
+    assert not app.exception and not app.error
+    assert chosen(app, "clip").startswith("ben/")
+    assert len(app.dataframe[0].value) == 6
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_store_says_what_to_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(f"sqlite:///{tmp_path / 'mlflow.db'}", page, monkeypatch)
+    assert "There is no sweep here yet" in said(app)
+    assert app.code[0].value == "lipkd sweep tuning/sweeps/demo.yaml"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_dead_server_is_one_sentence(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    app = opened("http://127.0.0.1:1", page, monkeypatch)
+    assert said(app).startswith("MLflow at http://127.0.0.1:1 cannot be read")
+
+
+def test_started_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "start the dashboard with `lipkd dashboard`" in said(opened(None, "leaderboard", monkeypatch))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_sweep_whose_trials_have_not_reported(
+    page: str, mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = track_sweep(mlruns, "new", tiny_store, [], PLAN[-1:])
+    app = opened(uri, page, monkeypatch)
+    assert not app.error
+    assert said(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_sweep_without_trials(
+    page: str, mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(track_sweep(mlruns, "bare", tiny_store, [], []), page, monkeypatch)
+    assert "The sweep bare has no trial yet" in said(app)
+    assert app.code[0].value == "lipkd sync"
+
+
+def test_a_store_that_moved_is_asked_for(
+    tmp_path: Path, mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts and posteriors stay; the video comes back when the reader says where the store is now."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(tiny_store.path, old)
+    store = ClipStore.open(old)
+    uri = track_sweep(mlruns, "moved", store, store.clips[:3], PLAN[:1])
+    old.rename(new)
+    app = opened(uri, "replay", monkeypatch)
+    assert f"The clip store {old} is not there" in said(app)
+    assert "ada/0" in chosen(app, "clip") and 'data-testid="reference"' in written(app)
+    assert not app.get("video") and len(app.get("vega_lite_chart")) == 1
+    app.text_input[0].set_value(str(tmp_path / "nowhere")).run()
+    assert f"The clip store {tmp_path / 'nowhere'} is not there" in said(app)
+    app.text_input[0].set_value(str(new)).run()
+    assert not app.exception and not said(app)
+    assert len(app.get("video")) == 1
+
+
+def test_a_store_that_changed_is_told(mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ClipStore(tiny_store.path, tiny_store.meta | {"digest": "0" * 64}, tiny_store.clips, tiny_store.frames)
+    uri = track_sweep(mlruns, "changed", other, tiny_store.clips[:2], PLAN[:1])
+    assert "has changed since this trial was trained" in said(opened(uri, "replay", monkeypatch))
+
+
+def test_a_fault_of_ours_is_no_stack_trace(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("inner detail")
+
+    monkeypatch.setattr("dashboard.cached.trials", fail)
+    text = said(opened(tracking, "compare", monkeypatch, sweep="demo"))
+    assert text == "This page failed, which is a fault of lipkd; the dashboard's terminal says more."
+
+
+def test_names_with_markup_are_shown_as_they_are(
+    mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "![x](http://stranger/x.png) <img src=x onerror=alert(1)> ' \" ../.."
+    uri = track_sweep(mlruns, name, tiny_store, tiny_store.clips[:2], PLAN[:1])
+    for page in PAGES:
+        app = opened(uri, page, monkeypatch)
+        assert not app.error
+        assert app.selectbox(key="sweep").value == name
+        shown = [item.value for kind in (app.caption, app.markdown, app.info) for item in kind]
+        assert not [text for text in shown if "![" in text or "<img" in text]

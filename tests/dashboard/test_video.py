@@ -1,0 +1,81 @@
+"""Clips as WebM: what comes out is the clip, and a clip's id never becomes a path."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dashboard import video
+from lipkd.store import ClipStore, StoreWriter
+from preprocessing.quiet_cv2 import cv2
+
+GREYS = (20, 120, 220, 120, 20)
+
+
+def decoded(content: bytes, folder: Path) -> list[np.ndarray]:
+    path = folder / "clip.webm"
+    path.write_bytes(content)
+    capture = cv2.VideoCapture(str(path))
+    frames: list[np.ndarray] = []
+    while True:
+        there, frame = capture.read()
+        if not there:
+            return frames
+        frames.append(frame)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_frames_come_back_in_order_at_twice_the_size(tmp_path: Path, channels: int) -> None:
+    frames = np.stack([np.full((20, 40, channels), grey, np.uint8) for grey in GREYS])
+    content = video.encode(frames, 25.0)
+    assert content[:4] == b"\x1a\x45\xdf\xa3" and b"webm" in content[:64] and b"matroska" not in content[:64]
+    back = decoded(content, tmp_path)
+    assert [frame.shape for frame in back] == [(40, 80, 3)] * len(GREYS)
+    assert [float(frame.mean()) for frame in back] == pytest.approx(list(GREYS), abs=6)
+
+
+def test_colours_are_not_swapped(tmp_path: Path) -> None:
+    """Red in, red out: the store holds RGB, OpenCV writes BGR."""
+    red = np.zeros((3, 20, 40, 3), np.uint8)
+    red[..., 0] = 200
+    blue_out, green_out, red_out = decoded(video.encode(red, 25.0), tmp_path)[1].mean((0, 1))
+    assert red_out > 150 and blue_out < 50 and green_out < 50
+
+
+def test_a_clip_is_encoded_once(tiny_store: ClipStore, tmp_path: Path) -> None:
+    clip = tiny_store.clips[0]
+    first = video.clip_video(tiny_store, clip, tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(b"from the cache")
+    assert video.clip_video(tiny_store, clip, tmp_path) == b"from the cache"
+    assert len(first) > 500
+
+
+def test_hostile_ids_stay_inside_the_cache(tmp_path: Path) -> None:
+    frames = np.zeros((2, 16, 32, 3), np.uint8)
+    with StoreWriter(tmp_path / "store", height=16, width=32, channels=3) as writer:
+        for name in ("../../escape", "/etc/passwd", "a\0b", "<script>"):
+            writer.add(frames, id=name, speaker="x", fps=25.0, text="a", words=[], source="x")
+        store = writer.close()
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for clip in store.clips:
+        video.clip_video(store, clip, cache)
+    names = [path.name for path in cache.iterdir()]
+    assert len(names) == 4 and all(len(name) == 64 + len(".webm") for name in names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "store"]
+
+
+def test_the_cache_forgets_the_oldest(tiny_store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "KEPT", 2)
+    for age, name in ((30, "old"), (20, "newer")):
+        (tmp_path / f"{name}.webm").write_bytes(b"x")
+        os.utime(tmp_path / f"{name}.webm", (1_000_000 - age, 1_000_000 - age))
+    video.clip_video(tiny_store, tiny_store.clips[0], tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "newer.webm" in left and "old.webm" not in left and len(left) == 2
+
+
+def test_the_cache_folder_is_the_users_own() -> None:
+    assert video.cache_folder().stat().st_mode & 0o077 == 0
