@@ -1,14 +1,15 @@
 """LipNet (Assael et al. 2016): frames to one distribution over symbols per frame.
 
-    three times   3D convolution → max pooling over the picture → normalise each frame → ReLU → dropout
+    three times   3D convolution → max pooling over the picture → instance normalisation → ReLU → dropout
     then          two bidirectional GRU layers → linear map to V symbols, for CTC
 
-Differences from the paper, and why: every frame is normalised over its channels and pixels (layer
-normalisation without statistics over the batch or over time), because CTC from scratch on a few
-hundred clips stays on its plateau without it, and because a frame's value then depends neither on the
-clips beside it nor on padding. Pooling comes before the normalisation: a quarter of the work.
-Padded frames are zeroed before every convolution and packed away from the GRU, so a clip gives the
-same logits alone and in any batch.
+Differences from the paper, and why: every channel of a clip is standardised over the clip's frames and
+pixels (instance normalisation, Ulyanov et al. 2016), because CTC from scratch on a few hundred clips stays
+on its plateau without it: on the Italian corpus the warm start reached in 7 epochs what it took 17 for
+with layer normalisation of each frame, and 10 or more with batch normalisation. It takes light and skin
+out, and a clip's values do not depend on the clips beside it. Pooling comes before the normalisation: a
+quarter of the work. Padded frames are zeroed before every convolution, left out of the statistics and
+packed away from the GRU, so a clip gives the same logits alone and in any batch.
 """
 
 from dataclasses import dataclass
@@ -66,6 +67,18 @@ def network_shape(
     if shape.features < 1:
         raise LipkdError(f"data.crop = {picture[0]}×{picture[1]}: too small for {name}, at least 16×16")
     return shape
+
+
+def standardise(x: Tensor, mask: Tensor) -> Tensor:
+    """x (B, C, T, H, W) with mean 0 and variance 1 in each channel of each clip, over its valid frames.
+
+    mask (B, 1, T, 1, 1) is False where padded. A clip without valid frames stays finite.
+    """
+    values = x.float() * mask
+    pixels = (mask.sum((2, 3, 4), keepdim=True) * x.shape[3] * x.shape[4]).clamp(min=1)
+    mean = values.sum((2, 3, 4), keepdim=True) / pixels
+    variance = (values * values).sum((2, 3, 4), keepdim=True) / pixels - mean * mean
+    return (values - mean) * torch.rsqrt(variance.clamp(min=0) + 1e-5)
 
 
 def dropout(x: Tensor, share: float, generator: torch.Generator | None, *, per_channel: bool = False) -> Tensor:
@@ -128,9 +141,7 @@ class LipNet(nn.Module):
         x = frames.contiguous(memory_format=torch.channels_last_3d) * mask
         for convolution, scale, shift in zip(self.convolutions, self.scales, self.shifts, strict=True):
             x = F.max_pool3d(convolution(x), (1, 2, 2))
-            variance, mean = torch.var_mean(x.float(), dim=(1, 3, 4), keepdim=True, correction=0)
-            rate = torch.rsqrt(variance + 1e-5)
-            x = F.relu((x - mean) * rate * scale + shift) * mask
+            x = F.relu(standardise(x, mask) * scale + shift) * mask
             x = dropout(x, self.dropout_share, generator, per_channel=True)
         hidden = x.transpose(1, 2).flatten(2).float()
         with torch.autocast(frames.device.type, enabled=False):  # small recurrent products gain nothing from bf16

@@ -25,7 +25,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    """The order of floating-point sums depends on the number of threads; and several wait for each other when others work."""
+    """Sums depend in their last bits on the number of threads; and several wait for each other on a busy machine."""
     import torch
 
     torch.set_num_threads(1)

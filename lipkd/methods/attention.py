@@ -17,8 +17,8 @@ from lipkd.methods.teaching import Teaching
 from lipkd.metrics import corpus_bleu
 from lipkd.text import Alphabet, letters
 
-FEATURES = 4  # CER, WER, 1 - BLEU and CTC per letter: all 0 for a perfect prediction
-LARGEST = 2.0  # of a feature: insertions can push rates far above 1 early on
+FEATURES = 4  # CER, WER, 1 - BLEU and ln(1 + CTC per letter): all 0 for a perfect prediction
+LARGEST = 2.0  # of a rate: insertions can push it far above 1 early on, when only CTC still tells peers apart
 HIDDEN = 16
 
 
@@ -42,15 +42,15 @@ class Attention(nn.Module):
 
 @torch.no_grad()
 def prediction_features(logits: Tensor, batch: Batch, alphabet: Alphabet) -> Tensor:
-    """How wrong a peer's greedy reading of each clip is: (B, FEATURES), 0 perfect, at most LARGEST.
+    """How wrong a peer's greedy reading of each clip is: (B, FEATURES), 0 perfect.
 
     Greedy, not beam search: the thesis beam-decoded every training batch, which made it eighteen times
     slower than without peers.
     """
-    ctc = ctc_per_clip(logits, batch.lengths, batch.targets, batch.target_lengths).tolist()
-    rows = []
-    for clip, said, loss in zip(batch.clips, greedy(logits, batch.lengths, alphabet), ctc, strict=True):
+    ctc = ctc_per_clip(logits, batch.lengths, batch.targets, batch.target_lengths)
+    rates = []
+    for clip, said in zip(batch.clips, greedy(logits, batch.lengths, alphabet), strict=True):
         true = letters(clip.text)
         bleu = corpus_bleu([true.split()], [said.split()])
-        rows.append([jiwer.cer(true, said), jiwer.wer(true, said), 1 - bleu, loss])
-    return torch.tensor(rows, device=logits.device).clamp(max=LARGEST)
+        rates.append([jiwer.cer(true, said), jiwer.wer(true, said), 1 - bleu])
+    return torch.cat([torch.tensor(rates, device=logits.device).clamp(max=LARGEST), ctc.log1p()[:, None]], 1)

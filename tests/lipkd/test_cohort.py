@@ -25,6 +25,16 @@ def batch_of(store: ClipStore) -> Batch:
     return next(reader.plain(store.clips[:4], 4))
 
 
+def perfect_logits(batch: Batch, height: float) -> Tensor:
+    """Logits (B, T, V) whose likeliest path spells each transcript, then blanks."""
+    logits = torch.zeros(len(batch.clips), batch.frames.shape[1], 28)
+    for row, clip in enumerate(batch.clips):
+        symbols = Alphabet().encode(clip.text)
+        symbols += [0] * (logits.shape[1] - len(symbols))
+        logits[row, torch.arange(logits.shape[1]), torch.tensor(symbols)] = height
+    return logits
+
+
 def gradients(cohort: Cohort, batch: Batch, peer: int, **weights: float) -> list[Tensor]:
     cohort.zero_grad()
     cohort.losses(batch, weight=weights.get("weight", 0.0), word_weight=weights.get("words", 0.0)).total.backward()
@@ -70,21 +80,22 @@ def test_peers_start_different_and_the_same_for_every_method() -> None:
 
 
 def test_the_perceptron_learns_and_leaves_the_peers_alone(tiny_store: ClipStore) -> None:
-    batch, cohort = batch_of(tiny_store), cohort_of(method="attention", peers=2)
-    with torch.no_grad():
-        cohort.peers[1].output.bias[1:] += 3.0  # a peer that babbles: worse, and so to be trusted less
-    before = copy.deepcopy(cohort.method.state_dict())
-    optimizer = torch.optim.SGD(cohort.method.parameters(), 0.1)
-    logits = [z.detach().requires_grad_() for z in cohort.logits(batch)]
+    """A peer that reads well and one that guesses: the perceptron finds out whom to trust."""
+    batch, method = batch_of(tiny_store), cohort_of(method="attention", peers=2).method
+    before = copy.deepcopy(method.state_dict())
+    optimizer = torch.optim.SGD(method.parameters(), 0.1)
+    torch.manual_seed(0)
+    guess = 4 * torch.randn(4, batch.frames.shape[1], 28)
+    logits = [perfect_logits(batch, 4.0).requires_grad_(), guess.requires_grad_()]
     losses = []
     for _ in range(30):
-        teaching = cohort.method(logits, batch, cohort.alphabet)
+        teaching = method(logits, batch, Alphabet())
         optimizer.zero_grad()
         teaching.loss.backward()
         optimizer.step()
         losses.append(teaching.loss.item())
     assert all(z.grad is None for z in logits)
-    assert any(not torch.equal(before[name], value) for name, value in cohort.method.state_dict().items())
+    assert any(not torch.equal(before[name], value) for name, value in method.state_dict().items())
     assert losses[-1] < losses[0]
     assert teaching.weights[:, 0].mean() > 0.5 > teaching.weights[:, 1].mean()
 
@@ -103,15 +114,11 @@ def test_attention_by_hand(tiny_store: ClipStore) -> None:
 
 def test_a_perfect_prediction_has_no_error_features(tiny_store: ClipStore) -> None:
     batch = batch_of(tiny_store)
-    logits = torch.full((4, batch.frames.shape[1], 28), -20.0)
-    logits[:, :, 0] = 0.0
-    for row, clip in enumerate(batch.clips):
-        for frame, symbol in enumerate(Alphabet().encode(clip.text)):
-            logits[row, frame, symbol] = 40.0
+    logits = perfect_logits(batch, 40.0)
     features = prediction_features(logits, batch, Alphabet())
     assert features.shape == (4, FEATURES)
-    assert features[:, :3].abs().max() < 1e-6
-    assert prediction_features(-logits, batch, Alphabet()).min(0).values[3] == 2.0
+    assert features.abs().max() < 1e-4
+    assert prediction_features(-logits, batch, Alphabet()).min() > 0.5
 
 
 def test_peers_of_different_width_learn_together(tiny_store: ClipStore) -> None:

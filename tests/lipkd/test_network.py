@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lipkd.errors import LipkdError
-from lipkd.network import LipNet, dropout, network_shape
+from lipkd.network import LipNet, dropout, network_shape, standardise
 
 
 def small(picture: tuple[int, int, int] = (24, 48, 3)) -> LipNet:
@@ -42,6 +42,14 @@ def test_padding_and_company_do_not_change_a_clip() -> None:
     company[0, :, :6] = clip[0]
     together = network(company, torch.tensor([6, 11]))[1]
     torch.testing.assert_close(together[:1, :6], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_standardise_by_hand() -> None:
+    """Values 1 and 3 in the two valid frames: mean 2, variance 1; the padded 9 counts nothing."""
+    x = torch.tensor([1.0, 3.0, 9.0]).reshape(1, 1, 3, 1, 1)
+    mask = torch.tensor([True, True, False]).reshape(1, 1, 3, 1, 1)
+    assert standardise(x, mask).flatten()[:2].tolist() == pytest.approx([-1, 1], abs=1e-4)
+    assert standardise(x, mask & False).isfinite().all()
 
 
 def test_a_fully_padded_row_is_finite() -> None:
