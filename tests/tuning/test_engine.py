@@ -1,0 +1,102 @@
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+from lipkd.config import validate
+from lipkd.errors import LipkdError
+from tests.tuning.trials import trial_config, write_trial
+from tuning.engine import Shares, cluster, make_scheduler, share_out
+from tuning.plan import Planned
+from tuning.record import SweepRecord
+from tuning.sweep_file import ResourcesConfig, SweepConfig
+from tuning.trainable import PENALTY, record_failure, reported
+
+
+@pytest.mark.parametrize(
+    ("given", "trials", "cores", "gpus", "expected"),
+    [
+        ({}, 8, 2, 0, Shares(1, 0, 2)),
+        ({}, 8, 16, 0, Shares(2, 0, 8)),
+        ({}, 1, 2, 0, Shares(2, 0, 1)),
+        ({"cpus": 4}, 8, 16, 0, Shares(4, 0, 4)),
+        ({"cpus": 4}, 8, 2, 0, Shares(4, 0, 1)),
+        ({"max_concurrent": 3}, 8, 16, 0, Shares(5, 0, 3)),
+        ({}, 8, 16, 1, Shares(16, 1, 1)),
+        ({}, 8, 16, 4, Shares(4, 1, 4)),
+        ({"max_concurrent": 4}, 8, 16, 1, Shares(4, 0.25, 4)),
+        ({"max_concurrent": 3}, 8, 16, 1, Shares(5, 0.333, 3)),
+        ({"max_concurrent": 8}, 8, 16, 4, Shares(2, 0.5, 8)),
+        ({"max_concurrent": 2}, 8, 16, 4, Shares(8, 1, 2)),
+        ({"gpus": 0.25}, 20, 16, 2, Shares(2, 0.25, 8)),
+        ({"gpus": 2}, 20, 16, 4, Shares(8, 2, 2)),
+        ({"gpus": 0.6}, 20, 16, 2, Shares(8, 0.6, 2)),
+        ({"gpus": 0}, 8, 16, 4, Shares(2, 0, 8)),
+    ],
+)
+def test_shares(given: dict[str, Any], trials: int, cores: float, gpus: float, expected: Shares) -> None:
+    assert share_out(ResourcesConfig(**given), trials, cores, gpus) == expected
+
+
+def test_more_gpu_than_there_is() -> None:
+    with pytest.raises(LipkdError, match=r"resources.gpus = 1: there are 0 GPUs"):
+        share_out(ResourcesConfig(gpus=1), 4, 2, 0)
+
+
+def test_a_client_address_is_refused() -> None:
+    with pytest.raises(LipkdError, match="--address ray://head:10001: give HOST:PORT"), cluster("ray://head:10001"):
+        pytest.fail("connected")
+
+
+def sweep(**fields: Any) -> SweepConfig:
+    return validate(SweepConfig, {"name": "s", "trial": {}, **fields}, "s.yaml")
+
+
+def test_no_scheduler_for_a_grid(tmp_path: Path) -> None:
+    assert type(make_scheduler(sweep(), SweepRecord(tmp_path), 9)) is FIFOScheduler
+
+
+def test_asha_knows_the_trials_that_ended_before(tmp_path: Path) -> None:
+    """At the first rung, epoch 2, the better half goes on: with two earlier trials at 0.3 and 0.5 there, that
+    is everything below their middle, 0.4."""
+    record = SweepRecord(tmp_path)
+    for seed, wers in enumerate(([0.9, 0.3, 0.2], [0.9, 0.5])):
+        config = trial_config(seed=seed)
+        write_trial(tmp_path, wers, config=config, state="finished" if len(wers) == 3 else "stopped")
+        record.trials.append(Planned(config.trial_name(), config))
+    asha = make_scheduler(sweep(scheduler={"name": "asha", "grace_epochs": 2, "reduction_factor": 2}), record, 3)
+    assert isinstance(asha, ASHAScheduler)
+    controller: Any = None
+    decisions = []
+    for wer in (0.45, 0.35):
+        trial: Any = SimpleNamespace(trial_id=f"new at {wer}")
+        asha.on_trial_add(controller, trial)
+        asha.on_trial_result(controller, trial, reported(1, {"val/wer": 1.0}, "val/wer", "min"))
+        decisions.append(asha.on_trial_result(controller, trial, reported(2, {"val/wer": wer}, "val/wer", "min")))
+    assert decisions == [TrialScheduler.STOP, TrialScheduler.CONTINUE]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None])
+def test_a_bad_metric_is_reported_as_a_finite_penalty(value: float | None) -> None:
+    metrics = {} if value is None else {"val/wer": value}
+    assert reported(4, metrics, "val/wer", "min") == {"val/wer": PENALTY, "step": 4}
+    assert reported(4, metrics, "val/wer", "max")["val/wer"] == -PENALTY
+
+
+def test_a_failure_before_training_leaves_a_trial_that_can_be_shown(tmp_path: Path) -> None:
+    from lipkd.trial import TrialFolder
+
+    folder = TrialFolder(tmp_path / "t")
+    folder.path.mkdir()
+    config = trial_config()
+    try:
+        raise LipkdError("clip store /x: gone\nfor good")
+    except LipkdError as error:
+        record_failure(folder, config.to_json(), error)
+    assert folder.config() == config
+    assert folder.state()["state"] == "failed"
+    assert folder.state()["reason"] == "clip store /x: gone for good"
+    assert "Traceback" in (folder.path / "failure.txt").read_text()

@@ -1,0 +1,94 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lipkd.lock import only_one
+from tests.tuning.trials import trial_config, write_trial
+from tuning.plan import Planned
+from tuning.progress import Progress, Row, result_row, result_table
+from tuning.record import SweepRecord, driver_lock, standing
+
+
+def tune_trial(name: str) -> Any:
+    return SimpleNamespace(config={"name": name}, num_failures=3)
+
+
+def progress(folder: Path) -> Progress:
+    return Progress(SweepRecord(folder), "val/wer", lambda: None)
+
+
+@pytest.mark.parametrize(("epochs", "state"), [(2, "stopped"), (3, "finished")])
+def test_a_trial_that_tune_ends_was_stopped_unless_it_was_through(tmp_path: Path, epochs: int, state: str) -> None:
+    folder = write_trial(tmp_path, [0.5] * epochs, name="one")
+    callback = progress(tmp_path)
+    for step in range(1, epochs + 1):
+        callback.on_trial_result(0, [], tune_trial("one"), {"step": step, "val/wer": 0.5})
+    callback.on_trial_complete(0, [], tune_trial("one"))
+    assert folder.state()["state"] == state
+    assert folder.state()["reason"] == ("by the scheduler at epoch 2, val/wer 0.500" if state == "stopped" else "")
+
+
+def test_a_trial_that_ended_by_itself_keeps_its_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_trial(tmp_path, [0.5], state="failed", reason="disk full", name="one")
+    progress(tmp_path).on_trial_complete(0, [], tune_trial("one"))
+    assert folder.state()["state"] == "failed"
+    assert "failed   one: disk full" in capsys.readouterr().out
+
+
+def test_a_trial_whose_process_kept_dying_has_failed(tmp_path: Path) -> None:
+    folder = write_trial(tmp_path, [0.5], name="one")
+    progress(tmp_path).on_trial_error(0, [], tune_trial("one"))
+    assert folder.state()["state"] == "failed"
+    assert folder.state()["reason"].startswith("its process died 3 times")
+
+
+def test_nothing_is_raised_into_tune(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise OSError("disk full")
+
+    callback = Progress(SweepRecord(tmp_path), "val/wer", broken)
+    callback.on_step_end(0, [])
+    callback.on_trial_result(0, [], tune_trial("one"), {})
+    callback.on_trial_complete(0, [], tune_trial("no such trial"))
+    assert "disk full" in capsys.readouterr().err
+
+
+def test_how_a_trial_stands(tmp_path: Path) -> None:
+    trial = write_trial(tmp_path, [0.5], name="one")
+    assert standing(trial, driver_alive=False) == "abandoned"
+    assert standing(trial, driver_alive=True) == "waiting"
+    with only_one(trial.lock, "trial"):
+        assert standing(trial, driver_alive=False) == "running"
+    trial.set_state("finished")
+    with only_one(driver_lock(tmp_path), "sweep"):
+        assert standing(trial, driver_alive=True) == "finished"
+
+
+def test_a_row_per_trial(tmp_path: Path) -> None:
+    config = trial_config(cohort={"method": "attention", "peers": 2, "widths": [0.5, 1]}, seed=3)
+    write_trial(tmp_path, [0.9, 0.4], config=config, state="finished")
+    record = SweepRecord(tmp_path)
+    name = config.trial_name()
+    assert result_row(record, Planned(name, config)) == Row(
+        name, "attention", 2, "0.5+1", 4, 3, 2, 0.4, 0.2, 0.2, "finished", ""
+    )
+    other = trial_config(seed=4)
+    row = result_row(record, Planned(other.trial_name(), other))
+    assert (row.method, row.epochs, row.wer, row.state) == ("vanilla", 0, None, "not begun")
+
+
+def test_the_table_has_the_best_first_and_failures_explained() -> None:
+    rows = [
+        Row("b", "vanilla", 1, "1", 4, 0, 0, None, None, 0.0, "failed", "disk full"),
+        Row("c", "attention", 2, "0.5", 16, 0, 30, 0.25, 0.125, 12.34, "finished", ""),
+        Row("a", "vanilla", 1, "1", 4, 0, 30, 0.5, 0.25, 6.0, "stopped", ""),
+    ]
+    assert result_table(rows).splitlines() == [
+        "trial  method     peers  width  batch  seed  epochs  best wer  best cer  minutes  state",
+        "c      attention      2    0.5     16     0      30     0.250     0.125     12.3  finished",
+        "a      vanilla        1      1      4     0      30     0.500     0.250      6.0  stopped",
+        "b      vanilla        1      1      4     0       0         –         –      0.0  failed",
+        "b failed: disk full",
+    ]

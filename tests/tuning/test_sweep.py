@@ -1,0 +1,153 @@
+"""The whole room in miniature: a real sweep through Ray, its driver killed, resumed, tracked."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lipkd.errors import LipkdError
+from lipkd.lock import is_held
+from lipkd.store import ClipStore
+from lipkd.trial import TrialFolder
+from tests.tuning.store_picture import picture
+from tuning.plan import Planner
+from tuning.sweep import run_sweep
+from tuning.sweep_file import load_sweep
+from tuning.sync import sync_folders
+from tuning.tracking import connect, default_uri, experiment_id
+
+EPOCHS = 15
+
+
+@pytest.fixture
+def file(tmp_path: Path, tiny_store: ClipStore) -> Path:
+    """Three trials, one after the other, of fifteen short epochs."""
+    content = {
+        "name": "mini",
+        "trial": {
+            "data": {"store": str(tiny_store.path), "scenario": "unseen", "val_speakers": ["cleo"]},
+            "training": {"epochs": EPOCHS, "batch_size": 4},
+            "network": {"width": 0.05},
+        },
+        "space": {"cohort": [{"peers": 1}, {"method": "attention", "peers": 2}, {"peers": 2}]},
+        "resources": {"max_concurrent": 1, "cpus": 1},
+    }
+    path = tmp_path / "mini.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def driver(file: Path, mlruns: Path, *options: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "lipkd", "sweep", str(file), "--mlruns", str(mlruns), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_sweep_is_resumed_without_a_gap_or_a_double(file: Path, mlruns: Path) -> None:
+    first, second, third = (mlruns / "sweeps" / "mini" / t.name for t in Planner(load_sweep(file), Path("/")).trials())
+    with driver(file, mlruns) as killed:
+        while len(TrialFolder(first).reports()) < 2:  # the test's own timeout ends it if that never comes
+            assert killed.poll() is None, killed.communicate()[0]
+            time.sleep(0.02)
+        killed.kill()
+    assert len(TrialFolder(first).reports()) < EPOCHS and not second.exists()
+
+    while is_held(TrialFolder(first).lock):  # its worker notices
+        time.sleep(0.05)
+    assert sync_folders([], mlruns=mlruns) == 0
+    runs = picture(mlruns)
+    assert {name: [run.status for run in found] for name, found in runs.items()} == {
+        "mini": ["KILLED"],
+        first.name: ["KILLED"],
+    }
+
+    broken = TrialFolder(third).checkpoint("last")
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"not a checkpoint")
+    with driver(file, mlruns, "--resume") as resumed:
+        said = resumed.communicate()[0]
+    assert resumed.returncode == 1, said  # a trial failed
+    assert "Traceback" not in said
+    runs = picture(mlruns)
+    assert {name: [run.status for run in found] for name, found in runs.items()} == {
+        "mini": ["FINISHED"],
+        first.name: ["FINISHED"],
+        second.name: ["FINISHED"],
+        third.name: ["FAILED"],
+    }
+    for folder in (first, second):
+        [run] = runs[folder.name]
+        metrics = {key for key, _, _, _ in run.points}
+        assert {"val/wer", "val/cer", "train/loss", "best/wer", "time/epoch_s"} <= metrics
+        assert {key: run.steps(key) for key in metrics if key.startswith(("val/", "best/"))} == {
+            key: list(range(1, EPOCHS + 1)) for key in metrics if key.startswith(("val/", "best/"))
+        }
+        assert "predictions/best.jsonl" in run.files and "checkpoints/best.safetensors" in run.files
+    [failed] = runs[third.name]
+    assert "not a checkpoint" in failed.tags["lipkd.reason"]
+    assert f"{third.name} failed: " in said and "lipkd ui" in said and "lipkd dashboard" in said
+    assert f"finished {second.name}: epoch {EPOCHS}" in said
+
+
+def test_what_is_wrong_is_said_before_anything_starts(file: Path, mlruns: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("cleo", "zoe"), encoding="utf-8")
+    with pytest.raises(LipkdError, match=r"mini\.yaml: data\.val_speakers: .*zoe"):
+        run_sweep(file, mlruns=mlruns)
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(LipkdError, match=r"tracking store http://127\.0\.0\.1:1 does not answer"):
+        run_sweep(file, mlruns=mlruns, tracking_uri="http://127.0.0.1:1")
+    assert not (mlruns / "sweeps").exists()
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run_sweep(file, mlruns=tmp_path / "none", dry_run=True)
+    said = capsys.readouterr().out
+    assert "sweep mini: 3 trials × 15 epochs = 45 epochs" in said
+    assert "grid over cohort (3); scheduler none; 1 at a time, 1 CPU and no GPU each" in said
+    assert result.exit_code == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_sweep_that_is_there_is_not_started_again(file: Path, mlruns: Path) -> None:
+    folder = mlruns / "sweeps" / "mini"
+    folder.mkdir(parents=True)
+    (folder / "sweep.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(LipkdError, match=r"sweep 'mini' is there already .*: go on with --resume, or rename it"):
+        run_sweep(file, mlruns=mlruns)
+
+
+def test_a_new_sweep_does_not_take_the_runs_of_another(file: Path, mlruns: Path) -> None:
+    client = connect(default_uri(mlruns))
+    experiment = experiment_id(client, "lipkd", mlruns)
+    client.create_run(experiment, tags={"lipkd.kind": "sweep", "lipkd.sweep": "mini"}, run_name="mini")
+    with pytest.raises(LipkdError, match="has runs of a sweep 'mini' whose folder is not"):
+        run_sweep(file, mlruns=mlruns)
+
+
+def test_the_port_of_the_ui_may_be_taken(mlruns: Path) -> None:
+    import socket
+
+    from tuning.ui import open_ui
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(LipkdError, match=f"port {port} on 127.0.0.1 cannot be used .*choose another with --port"):
+            open_ui(mlruns=mlruns, port=port)
+
+
+def test_a_server_is_its_own_ui(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuning import ui
+
+    monkeypatch.setattr(ui, "connect", lambda uri: None)
+    assert ui.open_ui(mlruns=Path("mlruns"), tracking_uri="http://me:secret@host:5000") == 0
+    assert capsys.readouterr().out == "http://host:5000 is an MLflow server; open it in a browser\n"
+    assert "MLFLOW_BACKEND_STORE_URI" not in os.environ

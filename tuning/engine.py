@@ -1,0 +1,203 @@
+"""Ray Tune: start it, share the machine among trials, schedule them."""
+
+import contextlib
+import logging
+import math
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+from lipkd.errors import LipkdError
+from tuning.plan import Planned, Planner
+from tuning.progress import Progress
+from tuning.record import SweepRecord
+from tuning.search import Study, TrialQueue
+from tuning.sweep_file import ResourcesConfig, SweepConfig
+from tuning.trainable import reported, train_trial
+
+# No usage statistics, no log files of its own beside the journal, no output but ours.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+RETRIES = 2  # of a trial whose process died; what another start can't mend fails at once (tuning/trainable.py)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each trial gets of the machine or cluster, and how many run at a time."""
+
+    cpus: int
+    gpus: float
+    concurrent: int
+
+    def text(self) -> str:
+        gpus = f"{self.gpus:g} GPU" if self.gpus else "no GPU"
+        return f"{self.concurrent} at a time, {self.cpus} CPU and {gpus} each"
+
+
+def capacity(address: str | None) -> tuple[float, float]:
+    """CPU cores and GPUs: of the cluster that Ray is connected to, else of this machine."""
+    if address is not None:
+        resources = ray.cluster_resources()
+        return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    import torch
+
+    return float(len(os.sched_getaffinity(0))), float(torch.cuda.device_count())
+
+
+def share_out(resources: ResourcesConfig, trials: int, cores: float, gpus: float) -> Shares:
+    """Fill in what the sweep file leaves to the machine.
+
+    Without GPUs: as many trials at a time as there are cores, and the cores shared among them, because a
+    second thread costs a small network more than it brings. With GPUs: one trial per GPU, or
+    `max_concurrent` sharing them.
+    """
+    share = resources.gpus
+    if share is None:
+        most = resources.max_concurrent or gpus
+        share = min(1.0, math.floor(1000 * gpus / most) / 1000) if gpus else 0.0
+    if share > gpus:
+        raise LipkdError(f"resources.gpus = {share:g}: there are {gpus:g} GPUs; give less, or auto")
+    fit = _at_a_time(share, gpus) if share else max(1, int(cores // (resources.cpus or 1)))
+    concurrent = min(resources.max_concurrent or fit, max(trials, 1))
+    return Shares(resources.cpus or max(1, int(cores // concurrent)), share, concurrent)
+
+
+def _at_a_time(share: float, gpus: float) -> int:
+    """How many shares there are on whole GPUs: a share does not reach across two of them."""
+    return int(gpus // share) if share >= 1 else int(gpus) * int(1 / share + 1e-6)
+
+
+@contextlib.contextmanager
+def this_machine(shares: Shares) -> Iterator[None]:
+    """A Ray of our own on this machine, which ends with us, however we end."""
+    cpus = max(len(os.sched_getaffinity(0)), shares.cpus * shares.concurrent)
+    with _ray(address="local", num_cpus=cpus, include_dashboard=False):
+        yield
+
+
+@contextlib.contextmanager
+def cluster(address: str) -> Iterator[None]:
+    """A connection to a running Ray cluster; raises LipkdError when none answers at `address`."""
+    if "://" in address:
+        raise LipkdError(f"--address {address}: give HOST:PORT of the cluster's head, or auto, on one of its nodes")
+    try:
+        with _ray(address=address):
+            yield
+    except (ConnectionError, TimeoutError, RuntimeError) as error:
+        if ray.is_initialized():
+            raise
+        raise LipkdError(f"--address {address}: no Ray cluster answers there ({error})") from error
+
+
+@contextlib.contextmanager
+def _ray(**options: Any) -> Iterator[None]:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials' errors are in their folders and in our lines
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    try:
+        with _terminate_like_interrupt():
+            yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """Tune ends in order on SIGINT; SIGTERM (a batch system's) shall do the same."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run_trials(
+    planner: Planner,
+    record: SweepRecord,
+    waiting: list[Planned],
+    shares: Shares,
+    epochs: int,
+    tend: Callable[[], None],
+) -> None:
+    """Train the waiting trials, and with Optuna those that it asks for; returns when all have ended, when the
+    time is spent or when interrupted. `epochs` is the most that a trial has."""
+    sweep = planner.sweep
+    study = Study(planner, record) if sweep.sampler == "optuna" else None
+
+    def suggestion(trial: Planned) -> dict[str, Any]:
+        return {
+            "name": trial.name,
+            "folder": str(record.folder / trial.name),
+            "config": trial.config.to_json(),
+            "metric": sweep.metric,
+            "mode": sweep.mode,
+        }
+
+    scratch = record.folder / ".tune"  # what Tune keeps for its own restore
+    shutil.rmtree(scratch, ignore_errors=True)
+    tune.run(
+        train_trial,
+        name="sweep",
+        storage_path=str(scratch),
+        search_alg=TrialQueue(waiting, study, suggestion),
+        scheduler=make_scheduler(sweep, record, epochs),
+        num_samples=len(waiting) + (sweep.samples * len(planner.seeds) if study else 0),
+        resources_per_trial={"cpu": shares.cpus, "gpu": shares.gpus},
+        max_concurrent_trials=shares.concurrent,
+        time_budget_s=sweep.max_hours * 3600 if sweep.max_hours else None,
+        max_failures=RETRIES,
+        raise_on_failed_trial=False,
+        callbacks=[Progress(record, sweep.metric, tend)],
+        trial_name_creator=lambda trial: str(trial.config["name"]),
+        trial_dirname_creator=lambda trial: str(trial.config["name"]),
+        verbose=0,
+    )
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_scheduler(sweep: SweepConfig, record: SweepRecord, epochs: int) -> TrialScheduler:
+    """First in, first out, or ASHA that knows the trials that have ended before."""
+    stopping = sweep.stopping
+    if stopping.name == "none":
+        return FIFOScheduler()
+    scheduler = ASHAScheduler(
+        time_attr="step",
+        metric=sweep.metric,
+        mode=sweep.mode,
+        max_t=epochs,
+        grace_period=min(stopping.grace_epochs, epochs),
+        reduction_factor=stopping.reduction_factor,
+        stop_last_trials=False,  # the training loop has its own end, and its last files to write
+    )
+    for trial in record.ended():
+        replay(scheduler, record, trial, sweep)
+    return scheduler
+
+
+def replay(scheduler: ASHAScheduler, record: SweepRecord, trial: Planned, sweep: SweepConfig) -> None:
+    """Tell a scheduler of a trial that ended in an earlier run, through its public calls; no worker is started."""
+    standin: Any = SimpleNamespace(trial_id=trial.name)
+    controller: Any = None  # ASHA asks nothing of it
+    results = [reported(r.step, r.metrics, sweep.metric, sweep.mode) for r in record.trial_folder(trial).reports()]
+    scheduler.on_trial_add(controller, standin)
+    for result in results:
+        scheduler.on_trial_result(controller, standin, result)
+    scheduler.on_trial_complete(controller, standin, results[-1] if results else {})

@@ -1,0 +1,167 @@
+"""What a sweep says while it runs and at its end, and the state of trials that Tune ends."""
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ParamSpec
+
+from ray.tune import Callback
+
+from lipkd.trial import ENDED, TrialFolder
+from tuning.plan import Planned
+from tuning.record import SweepRecord, standing
+
+STATUS_S = 30.0
+Arguments = ParamSpec("Arguments")
+
+
+def never_raises(method: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """An exception in a callback would end the whole sweep; it is shown instead."""
+
+    @wraps(method)
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            method(*args, **kwargs)
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
+
+    return guarded
+
+
+class Progress(Callback):
+    """Records how trials end that Tune ends, prints a line per change and a summary now and then.
+
+    `tend` is called in every turn of Tune's loop: it must return at once.
+    """
+
+    def __init__(self, record: SweepRecord, metric: str, tend: Callable[[], None]) -> None:
+        self.record = record
+        self.metric = metric
+        self.tend = tend
+        self.began = self.told = time.monotonic()
+        self.last: dict[str, tuple[int, float]] = {}
+        self.running: set[str] = set()
+
+    @never_raises
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.running.add(_name(trial))
+        self._say(f"start    {_name(trial)}")
+
+    @never_raises
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
+        self.last[_name(trial)] = (int(result["step"]), float(result[self.metric]))
+
+    @never_raises
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._say(f"retry    {_name(trial)}: its process died; it goes on from its checkpoint")
+
+    @never_raises
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        folder = self._folder(trial)
+        if folder.state()["state"] == "running":  # the training loop did not get to its end: a scheduler stopped it
+            step, _ = self.last.get(folder.name, (0, 0.0))
+            if step >= folder.config().training.epochs:
+                folder.set_state("finished")
+            else:
+                folder.set_state("stopped", f"by the scheduler at {self._at(folder.name)}")
+        self._ended(folder)
+
+    @never_raises
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        folder = self._folder(trial)
+        if folder.state()["state"] not in ENDED:
+            folder.set_state("failed", f"its process died {trial.num_failures} times; see memory and the system's log")
+        self._ended(folder)
+
+    @never_raises
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self.tend()
+        if time.monotonic() - self.told >= STATUS_S:
+            going = [f"{name} {self._at(name)}" for name in sorted(self.running & self.last.keys())]
+            over = sum(self.record.trial_folder(t).state()["state"] in ENDED for t in self.record.trials)
+            self._say(f"{over} of {len(self.record.trials)} over; " + (" · ".join(going) or "first epoch"))
+
+    def _at(self, name: str) -> str:
+        if name not in self.last:
+            return "before its first epoch"
+        step, value = self.last[name]
+        return f"epoch {step}, {self.metric} {value:.3f}"
+
+    def _folder(self, trial: Any) -> TrialFolder:
+        return TrialFolder(self.record.folder / _name(trial))
+
+    def _ended(self, folder: TrialFolder) -> None:
+        self.running.discard(folder.name)
+        state = folder.state()
+        text = state["reason"] if state["state"] == "failed" else self._at(folder.name)
+        self._say(f"{state['state']:8} {folder.name}: {text}")
+
+    def _say(self, text: str) -> None:
+        self.told = time.monotonic()
+        minutes, seconds = divmod(int(self.told - self.began), 60)
+        print(f"[{minutes:3d}:{seconds:02d}] {text}", flush=True)
+
+
+def _name(trial: Any) -> str:
+    return str(trial.config["name"])
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial in the result table; numbers are None where the trial has none."""
+
+    trial: str
+    method: str
+    peers: int
+    width: str
+    batch: int
+    seed: int
+    epochs: int
+    wer: float | None
+    cer: float | None
+    minutes: float
+    state: str
+    reason: str
+
+
+def result_row(record: SweepRecord, trial: Planned, *, driver_alive: bool = False) -> Row:
+    """How a trial stands on disk: its best rates, its epochs and the time that they took."""
+    folder, config = record.trial_folder(trial), trial.config
+    reports = folder.reports()
+    last = reports[-1].metrics if reports else {}
+    begun = (folder.path / "config.json").is_file()
+    return Row(
+        trial.name,
+        "vanilla" if config.cohort.peers == 1 else config.cohort.method,
+        config.cohort.peers,
+        "+".join(f"{w:g}" for w in dict.fromkeys(config.widths)),
+        config.training.batch_size,
+        config.seed,
+        len(reports),
+        last.get("best/wer"),
+        last.get("best/cer"),
+        sum(report.metrics.get("time/epoch_s", 0.0) for report in reports) / 60,
+        standing(folder, driver_alive=driver_alive) if begun else "not begun",
+        str(folder.state()["reason"]) if begun else "",
+    )
+
+
+def result_table(rows: Sequence[Row]) -> str:
+    """A text table, the lowest word error rate first, then what went wrong."""
+    head = ("trial", "method", "peers", "width", "batch", "seed", "epochs", "best wer", "best cer", "minutes", "state")
+    lines: list[tuple[str, ...]] = [head]
+    for row in sorted(rows, key=lambda r: (r.wer is None, r.wer or 0.0, r.cer or 0.0, r.trial)):
+        rates = ("–" if rate is None else f"{rate:.3f}" for rate in (row.wer, row.cer))
+        numbers = (row.peers, row.width, row.batch, row.seed, row.epochs)
+        lines.append((row.trial, row.method, *map(str, numbers), *rates, f"{row.minutes:.1f}", row.state))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    text = ["  ".join(_cell(*item) for item in zip(line, widths, head, strict=True)).rstrip() for line in lines]
+    return "\n".join(text + [f"{row.trial} failed: {row.reason}" for row in rows if row.state == "failed"])
+
+
+def _cell(text: str, width: int, column: str) -> str:
+    """Words to the left, numbers to the right."""
+    return text.ljust(width) if column in ("trial", "method", "state") else text.rjust(width)

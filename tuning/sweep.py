@@ -1,0 +1,173 @@
+"""`lipkd sweep FILE`: plan, check, train under Ray Tune, track, and show what came out.
+
+Tune schedules; the training loop writes each trial's folder; a process beside (tuning/watch.py) brings the
+folders into MLflow. So nothing is lost when any of the three is killed: the same command with `--resume`
+plans the same trials again, leaves those that have ended, and lets the others go on from their checkpoints.
+Tune's own restore isn't used: it unpickles code, and it could not take up a changed sweep file.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lipkd.errors import LipkdError
+from lipkd.lock import only_one
+from tuning import record as records
+from tuning.plan import Planned, Planner, check_data
+from tuning.record import SweepRecord, driver_lock
+from tuning.space import Choice
+from tuning.sweep_file import SweepConfig, load_sweep
+from tuning.tracking import choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
+from tuning.watch import LOG, SyncProcess
+
+if TYPE_CHECKING:
+    from tuning.engine import Shares
+    from tuning.progress import Row
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How a sweep ended: a row per trial, in the order in which they were planned."""
+
+    folder: Path
+    rows: "tuple[Row, ...]" = ()
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """130 when it was interrupted, 1 when a trial failed, else 0."""
+        if self.interrupted:
+            return 130
+        return 1 if any(row.state == "failed" for row in self.rows) else 0
+
+
+def run_sweep(
+    file: Path,
+    *,
+    mlruns: Path,
+    resume: bool = False,
+    address: str | None = None,
+    tracking_uri: str | None = None,
+    storage: Path | None = None,
+    dry_run: bool = False,
+) -> SweepResult:
+    """Run a sweep file, or go on with a sweep (`resume`); `file` may also be the folder of a sweep.
+
+    Trials lie in `storage`/NAME (default: the file's storage, LIPKD_STORAGE, `mlruns`/sweeps). What can be
+    known to be wrong is raised as LipkdError before a trial starts; afterwards a trial that fails costs
+    that trial only. With `dry_run` the plan is printed and nothing is written.
+    """
+    file = file / "sweep.yaml" if file.is_dir() else file
+    sweep = load_sweep(file)
+    folder = _sweeps_folder(sweep, mlruns, storage) / sweep.name
+    record = _open_record(folder, sweep, resume=resume)
+    planner = Planner(sweep, Path(record.working_folder), where=str(file))
+    edges = planner.edges()
+    check_data([*edges, *planner.trials()], str(file))
+    uri = choose_uri(mlruns, tracking_uri, sweep.tracking_uri, record.tracking_uri)
+    record.tracking_uri = public_uri(uri)
+    if not dry_run:
+        _check_tracking(uri, record, mlruns)
+
+    from tuning import engine  # Ray, only now that the plan is known to be good
+
+    syncer = None
+    with contextlib.ExitStack() as connected:
+        if address is not None:
+            connected.enter_context(engine.cluster(address))
+        count = len(planner.trials()) or sweep.samples * len(planner.seeds)
+        shares = engine.share_out(sweep.resources, count, *engine.capacity(address))
+        planner = replace(planner, threads=shares.cpus)
+        planned = planner.trials() or record.trials  # Optuna's are not known beforehand
+        over = len(record.ended())
+        print(plan_text(planner, planned or edges, count, over, shares), flush=True)
+        print(f"  trials in {folder}, tracked in {public_uri(uri)}", flush=True)
+        if dry_run:
+            return SweepResult(folder)
+        try:
+            with only_one(driver_lock(folder), f"sweep {sweep.name}"), connected.pop_all() as ray:
+                record.keep_to(planned)
+                record.add(planned)
+                record.copy_file(file)
+                syncer = SyncProcess(folder, uri, mlruns)
+                waiting = record.waiting(planned)
+                if waiting or sweep.sampler == "optuna":
+                    if address is None:
+                        ray.enter_context(engine.this_machine(shares))
+                    engine.run_trials(planner, record, waiting, shares, max(_epochs(planned or edges)), syncer.tend)
+        finally:  # after Ray and its workers are gone, so that the last sync finds how every trial ended
+            arrived = syncer is None or syncer.finish()
+    return _finish(record, planner, mlruns, uri, arrived=arrived)
+
+
+def _sweeps_folder(sweep: SweepConfig, mlruns: Path, storage: Path | None) -> Path:
+    given = storage or sweep.storage or os.environ.get("LIPKD_STORAGE")
+    return (Path(given).expanduser() if given else mlruns / "sweeps").absolute()
+
+
+def _open_record(folder: Path, sweep: SweepConfig, *, resume: bool) -> SweepRecord:
+    """The sweep's record, a new one for a new sweep; raises LipkdError when it is there and not resumed."""
+    if not (folder / "sweep.json").is_file():
+        return records.begin(folder, experiment=sweep.experiment, working_folder=Path.cwd())
+    if not resume:
+        raise LipkdError(f"sweep {sweep.name!r} is there already ({folder}): go on with --resume, or rename it")
+    record = records.load(folder)
+    if record.experiment != sweep.experiment:
+        raise LipkdError(f"sweep {sweep.name!r} was begun in experiment {record.experiment!r}: it has to stay there")
+    return record
+
+
+def _check_tracking(uri: str, record: SweepRecord, mlruns: Path) -> None:
+    """The store answers, and a new sweep does not take the name of one whose folder is gone."""
+    client = connect(uri)
+    experiment = experiment_id(client, record.experiment, mlruns)
+    if not record.trials and find_runs(client, experiment, "sweep", record.name):
+        raise LipkdError(
+            f"{public_uri(uri)} has runs of a sweep {record.name!r} whose folder is not {record.folder}: "
+            "rename this one, or delete those runs in MLflow"
+        )
+
+
+def plan_text(planner: Planner, trials: list[Planned], count: int, over: int, shares: "Shares") -> str:
+    """What a sweep will do and cost, before it does."""
+    sweep = planner.sweep
+    epochs = _epochs(trials)
+    each = f"{epochs[0]}" if epochs[0] == epochs[-1] else f"{epochs[0]} to {epochs[-1]}"
+    whole = sum(epochs) if len(trials) == count else count * epochs[-1]
+    most = "" if sweep.stopping.name == "none" else "at most "
+    sizes = [f"{k} ({len(d.values)})" if isinstance(d, Choice) else k for k, d in sweep.space.items()]
+    sizes += [f"seed ({len(sweep.seeds)})"] if sweep.seeds else []
+    lines = [
+        f"sweep {sweep.name}: {count} trials × {most}{each} epochs = {most}{whole} epochs",
+        f"  {sweep.sampler} over {', '.join(sizes) or 'nothing'}; scheduler {sweep.stopping.name}; {shares.text()}",
+    ]
+    if over:
+        lines.append(f"  {over} trials have ended already")
+    return "\n".join(lines)
+
+
+def _epochs(trials: list[Planned]) -> list[int]:
+    return sorted(trial.config.training.epochs for trial in trials)
+
+
+def _finish(record: SweepRecord, planner: Planner, mlruns: Path, uri: str, *, arrived: bool) -> SweepResult:
+    """Print the table, what is missing, and where to look; the result."""
+    from tuning.progress import result_row, result_table
+
+    rows = tuple(result_row(record, trial) for trial in record.trials)
+    print("\n" + result_table(rows))
+    open_ = [row for row in rows if row.state in ("abandoned", "not begun")]
+    hours = planner.sweep.max_hours
+    if open_:
+        why = f" (max_hours {hours:g})" if hours else ""
+        print(f"{len(open_)} trials are not done{why}; go on with: lipkd sweep {record.folder} --resume")
+    if not arrived:
+        log = record.folder / LOG
+        print(f"not everything has reached {public_uri(uri)} (see {log}); later: lipkd sync {record.folder}")
+    place = "" if mlruns.absolute() == Path("mlruns").absolute() else f" --mlruns {mlruns}"
+    if uri != default_uri(mlruns):
+        place += f" --tracking-uri {public_uri(uri)}"
+    print(f"\nthe runs in MLflow:       lipkd ui{place}\nthe review in a browser:  lipkd dashboard{place}", flush=True)
+    return SweepResult(record.folder, rows, interrupted=bool(open_) and not hours)

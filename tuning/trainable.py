@@ -1,0 +1,58 @@
+"""What runs in a worker of Ray Tune: lipkd's training loop on one trial folder.
+
+No Tune checkpoints: the trial folder is on storage that every node sees and holds its own atomic
+checkpoints, so a trial that is started again, on this node or another, goes on from there. A Tune
+checkpoint would be a second copy of the same file each epoch. (Population-based training, which hands
+weights from one trial to another, will need them.)
+"""
+
+import math
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from lipkd.config import parse_config
+from lipkd.files import write_json
+from lipkd.train import fit
+from lipkd.trial import TrialFolder
+
+PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such a trial running for ever
+
+
+def train_trial(trial: dict[str, Any]) -> None:
+    """Train `trial` (`folder`, `config`, `metric`, `mode`), or go on with it.
+
+    The epochs that are already in its journal are reported first, so that a scheduler sees all of them.
+    What goes wrong in training is recorded as the trial's state and not raised: Tune tries again only when
+    the process itself dies, which another attempt can mend.
+    """
+    folder = TrialFolder(Path(trial["folder"]))
+    config = parse_config(trial["config"], f"trial {folder.name}")
+
+    def report(step: int, metrics: dict[str, float]) -> None:
+        tune.report(reported(step, metrics, trial["metric"], trial["mode"]))
+
+    for past in folder.reports():
+        report(past.step, past.metrics)
+    try:
+        fit(config, folder.path, on_report=report)
+    except Exception as error:
+        record_failure(folder, config.to_json(), error)
+
+
+def reported(step: int, metrics: dict[str, float], metric: str, mode: str) -> dict[str, float]:
+    """What Tune is told of an epoch: its metrics and step, a bad value where the metric isn't a finite number."""
+    value = metrics.get(metric, math.nan)
+    penalty = PENALTY if mode == "min" else -PENALTY
+    return metrics | {metric: value if math.isfinite(value) else penalty, "step": step}
+
+
+def record_failure(folder: TrialFolder, config: dict[str, Any], error: Exception) -> None:
+    """State, configuration and traceback of a trial that failed, wherever it did."""
+    if not (folder.path / "config.json").is_file():
+        write_json(folder.path / "config.json", config)
+    (folder.path / "failure.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    reason = str(error) if type(error).__name__ == "LipkdError" else f"{type(error).__name__}: {error}"
+    folder.set_state("failed", " ".join(reason.split()))
