@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from lipkd.batches import IGNORE, Batch
 from lipkd.config import TrialConfig
-from lipkd.losses import ctc_per_clip, distillation, valid_frames
-from lipkd.methods import make_method
+from lipkd.losses import ctc_per_clip, distillation, taught_frames, valid_frames
+from lipkd.methods import Teaching, make_method
 from lipkd.network import LipNet, network_shape
 from lipkd.seeds import derive
 from lipkd.text import Alphabet
@@ -75,8 +75,7 @@ class Cohort(nn.Module):
             own = ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).mean()
             terms[f"train/ctc/peer_{index}"] = own.detach()
             total = total + own
-            if teaching.targets:
-                distill = distillation(z, teaching.targets[index], mask, self.config.temperature)
+            if (distill := self._distill(z, index, teaching, batch, mask)) is not None:
                 terms[f"train/distill/peer_{index}"] = distill.detach()
                 if weight > 0:
                     total = total + weight * distill
@@ -94,6 +93,26 @@ class Cohort(nn.Module):
             for index, share in enumerate(teaching.weights.mean(0)):
                 terms[f"train/weight/peer_{index}"] = share
         return Losses(total, terms)
+
+    def _distill(self, z: Tensor, index: int, teaching: Teaching, batch: Batch, mask: Tensor) -> Tensor | None:
+        """What a peer with logits z (B, T, V) has to learn from the method now, a scalar; None when nothing."""
+        config = self.config
+        if teaching.targets:
+            divergences = [
+                distillation(z, target, taught_frames(target, mask, config.frames, config.window), config.temperature)
+                for target in teaching.targets[index]
+            ]
+            return torch.stack(divergences).mean()
+        if teaching.strings:
+            encoded = [torch.tensor(self.alphabet.encode(text), dtype=torch.long) for text in teaching.strings]
+            said = torch.tensor([len(symbols) > 0 for symbols in encoded])
+            if not said.any():  # an empty string would teach the peers to be silent
+                return torch.zeros((), device=z.device)
+            lengths = torch.tensor([len(symbols) for symbols in encoded])
+            padded = nn.utils.rnn.pad_sequence(encoded, batch_first=True).to(z.device)
+            losses = ctc_per_clip(z, batch.lengths, padded, lengths)
+            return torch.where(said.to(z.device), losses, 0.0).sum() / said.sum()
+        return None
 
     @torch.no_grad()
     def logits(self, batch: Batch) -> list[Tensor]:

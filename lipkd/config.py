@@ -69,25 +69,28 @@ class NetworkConfig(Strict):
 
 
 class CohortConfig(Strict):
-    """How many peers learn together, and how. `independent` with one peer is vanilla.
+    """How many peers learn together, and how (lipkd/methods). One peer is vanilla, whatever the method.
 
     `weight` is λ, reached after `ramp_share` of the epochs; `temperature` is τ. `widths` gives each
-    peer its own multiplier instead of `network.width`.
+    peer its own multiplier instead of `network.width`. `frames` says which frames of a target teach:
+    `all`, only its `spikes` (no blank), or a `window` of `window` frames on either side of each spike.
     """
 
-    method: Literal["independent", "attention"] = "independent"
+    method: Literal["independent", "dml", "kdcl-mean", "kdcl-best-loss", "kdcl-min-logit", "attention", "sequence"] = (
+        "independent"
+    )
     peers: int = Field(1, ge=1, le=8)
     widths: tuple[Width, ...] | None = None
     weight: float = Field(1.0, ge=0, le=100)
     temperature: float = Field(3.0, gt=0, le=100)
     ramp_share: Share = 0.3
+    frames: Literal["all", "spikes", "window"] = "all"
+    window: int = Field(2, ge=1, le=50)
 
     @model_validator(mode="after")
     def _consistent(self) -> "CohortConfig":
         if self.widths is not None and len(self.widths) != self.peers:
             raise ValueError(f"cohort.widths lists {len(self.widths)} widths for {self.peers} peers")
-        if self.method != "independent" and self.peers < 2:
-            raise ValueError(f"cohort.method {self.method!r} needs at least 2 peers; vanilla is 'independent' with 1")
         return self
 
 
@@ -151,10 +154,17 @@ class TrialConfig(Strict):
         return self.model_dump(mode="json")
 
     def signature(self) -> str:
-        """Eight hex digits of what decides the numbers; device and thread count are not part of it."""
-        value = self.to_json()
+        """Eight hex digits of what decides the numbers; device and thread count are not part of it.
+
+        Fields at their defaults are left out, so that a new field does not make old trials strangers; so is
+        the method of a single peer, which has nobody to learn from.
+        """
+        value = self.model_dump(mode="json", exclude_defaults=True)
         for field in ("device", "threads", "checkpoint_every"):
-            del value["training"][field]
+            value.get("training", {}).pop(field, None)
+        value = {name: part for name, part in value.items() if part != {}}
+        if self.cohort.peers == 1:
+            value.pop("cohort", None)
         text = json.dumps(value, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

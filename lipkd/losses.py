@@ -25,6 +25,22 @@ def valid_frames(lengths: Tensor, n_frames: int, device: torch.device) -> Tensor
     return (torch.arange(n_frames)[None, :] < lengths[:, None]).to(device)
 
 
+def taught_frames(target_logits: Tensor, mask: Tensor, choice: str, window: int) -> Tensor:
+    """The frames (B, T) of `mask` in which a target teaches.
+
+    `all`; `spikes`: those whose likeliest symbol in the target is no blank; `window`: those and `window`
+    frames on either side. CTC posteriors are blank nearly everywhere, so a mean over all frames is mostly a
+    lesson in blanks (Kurata & Audhkhasi 2019 guide the spikes alone).
+    """
+    if choice == "all":
+        return mask
+    spikes = (target_logits.argmax(-1) != BLANK) & mask
+    if choice == "window":
+        wide = F.max_pool1d(spikes[:, None].float(), 2 * window + 1, stride=1, padding=window)
+        return (wide[:, 0] > 0) & mask
+    return spikes
+
+
 def distillation(logits: Tensor, target_logits: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """τ² · mean over masked frames of KL(softmax(target / τ) ‖ softmax(logits / τ)) (Hinton et al. 2015, section 2).
 

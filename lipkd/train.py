@@ -24,7 +24,7 @@ from torch import Tensor
 from lipkd import checkpoint
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
-from lipkd.config import TrainingConfig, TrialConfig
+from lipkd.config import TrainingConfig, TrialConfig, parse_config
 from lipkd.device import autocast, peak_megabytes, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluate import Reading, rates, read_clips
@@ -206,10 +206,10 @@ class Trainer:
     def _restore(self) -> None:
         path = self.folder.checkpoint("last")
         tensors, info = checkpoint.load(path)
-        if info["config"] != self.config.to_json():
-            changed = differing_fields(info["config"], self.config.to_json())
-            if set(changed) - {"training.device", "training.threads", "training.checkpoint_every"}:
-                raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(changed)}")
+        begun = parse_config(info["config"], str(path)).to_json()  # with the defaults of fields that are new since
+        changed = set(differing_fields(begun, self.config.to_json()))
+        if changed := changed - {"training.device", "training.threads", "training.checkpoint_every"}:
+            raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
         self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))
         checkpoint.restore_optimizer(self.optimizer, tensors)
         self.epoch = info["epoch"]

@@ -37,7 +37,7 @@ class Attention(nn.Module):
         shares = weights / weights.sum(1, keepdim=True)
         ensemble = (shares[:, :, None, None] * stacked).sum(1)
         loss = ctc_per_clip(ensemble, batch.lengths, batch.targets, batch.target_lengths).mean()
-        return Teaching(ensemble.detach(), (ensemble.detach(),) * len(logits), loss, shares.detach())
+        return Teaching(ensemble.detach(), ((ensemble.detach(),),) * len(logits), loss=loss, weights=shares.detach())
 
 
 @torch.no_grad()

@@ -11,8 +11,10 @@ class Teaching:
 
     ensemble: Tensor
     """Logits (B, T, V) of the cohort as a whole."""
-    targets: tuple[Tensor, ...] = ()
-    """Per peer the logits (B, T, V) to learn from; empty when the method teaches nothing."""
+    targets: tuple[tuple[Tensor, ...], ...] = ()
+    """Per peer the logits (B, T, V) to learn from, one or several; empty when the method teaches no frames."""
+    strings: tuple[str, ...] = ()
+    """A text per clip that every peer learns to say, by CTC; empty when the method teaches no strings."""
     loss: Tensor | None = None
     """What trains the method's own parameters; no gradient of it reaches a peer."""
     weights: Tensor | None = None

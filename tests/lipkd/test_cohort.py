@@ -109,7 +109,10 @@ def test_attention_by_hand(tiny_store: ClipStore) -> None:
     teaching = method(logits, batch, Alphabet())
     torch.testing.assert_close(teaching.ensemble, (logits[0] + logits[1] + logits[2]) / 3)
     torch.testing.assert_close(teaching.weights, torch.full((4, 3), 1 / 3))
-    assert all(target is teaching.targets[0] and not target.requires_grad for target in teaching.targets)
+    assert len(teaching.targets) == 3
+    for (target,) in teaching.targets:
+        assert not target.requires_grad
+        torch.testing.assert_close(target, teaching.ensemble)
 
 
 def test_a_perfect_prediction_has_no_error_features(tiny_store: ClipStore) -> None:

@@ -51,6 +51,9 @@ def test_a_relative_store_is_relative_to_the_root_and_threads_are_filled_in() ->
 def test_the_same_configuration_is_planned_once() -> None:
     same = [{"method": "independent", "peers": 1}, {"peers": 1}]
     assert len(planner({"cohort": same}).trials()) == 1
+    # One peer has nobody to learn from: vanilla once, not once for each method.
+    crossed = planner({"cohort.method": ["independent", "attention"], "cohort.peers": [1, 2]}).trials()
+    assert len(crossed) == 3
     trials = planner({"network.width": [0.25, 0.5]}).trials()
     assert [t.name for t in distinct(trials + trials[::-1])] == [t.name for t in trials]
 
@@ -61,7 +64,7 @@ def test_the_same_configuration_is_planned_once() -> None:
         ({"cohort.peers": [1, 0]}, "s.yaml, space: cohort.peers = 0: input should be greater than or equal to 1"),
         ({"network.wdth": [1]}, "s.yaml, space: network.wdth is not a known field"),
         ({"cohort": [{"metod": "a"}]}, "cohort.metod is not a known field"),
-        ({"cohort.method": ["independent", "attention"]}, "'attention' needs at least 2 peers"),
+        ({"cohort.method": ["independent", "magic"]}, "cohort.method = 'magic'"),
         ({"data.store.path": ["x"]}, "space: data.store.path: store has no parts"),
         ({"data.store": [{"path": "x"}]}, "store has no parts"),
         ({"training.epochs": list(range(1, 10_002))}, "a grid of 10001 trials; at most 10000"),
