@@ -112,6 +112,14 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--protocol", choices=("letters", "as-written"), default="letters", help="(default: letters)")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
 
+    compare = command("compare", _compare, "say whether one method is better than another, and how sure that is")
+    compare.add_argument(
+        "trials", type=Path, nargs="+", metavar="FOLDER", help="a sweep, or trials of one method (one per seed)"
+    )
+    compare.add_argument(
+        "--against", type=Path, nargs="+", metavar="TRIAL", help="trials of the other method (default: the controls)"
+    )
+
     sweep = command("sweep", _sweep, "run the trials of a sweep file and track them in MLflow")
     sweep.add_argument("file", type=Path, metavar="FILE", help="sweep file (YAML)")
     sweep.add_argument("--resume", action="store_true", help="go on with a sweep of this name, or start it")
@@ -246,6 +254,30 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     named = {f"peer {index}": counts for index, counts in enumerate(peers)}
     for name, c in (named | {"ensemble": ensemble} if len(peers) > 1 else named).items():
         print(f"{name:9} {c.wer:6.3f} {c.cer:6.3f} {c.bleu:6.3f} {c.sentence_accuracy:9.3f}")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from lipkd.compare import compare, compare_all
+    from lipkd.trial import TrialFolder
+
+    def folders(paths: list[Path]) -> list[TrialFolder]:
+        return [
+            TrialFolder(found.parent)
+            for path in paths
+            for found in sorted([*path.glob("config.json"), *path.glob("*/config.json")])
+        ]
+
+    trials = folders(arguments.trials)
+    if arguments.against:
+        found = [compare(trials, folders(arguments.against))]
+    else:
+        found = compare_all(trials)
+    if not found:
+        raise LipkdError(f"{arguments.trials[0]}: no finished cohort with a control to compare it with")
+    for comparison in found:
+        print(f"{comparison.a} against {comparison.b}, {comparison.clips} clips, means over peers")
+        print("  " + comparison.verdict().replace("\n", "\n  "))
     return 0
 
 

@@ -1,0 +1,205 @@
+"""Is one method better than another, by how much, and is it luck?
+
+    for every seed and clip: edits of A and of B against the same reference, means over their peers
+    difference = corpus rate of A - corpus rate of B, averaged over the seeds
+    interval   = percentiles of that difference when seeds and clips are drawn again with replacement
+
+A paired bootstrap over clips (Bisani & Ney 2004) and over seeds: a clip that is hard for both and a seed
+that is lucky for both cancel out. Only trials that differ in nothing but their cohort may be compared.
+Peers are averaged, never picked: the best of two is better than one alone by choice, not by method.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jiwer
+import numpy as np
+from numpy.typing import NDArray
+
+from lipkd.errors import LipkdError
+from lipkd.text import normalise
+from lipkd.train import differing_fields
+from lipkd.trial import TrialFolder
+
+Rate = Literal["wer", "cer"]
+DRAWS = 10_000
+MAY_DIFFER = ("cohort.", "seed", "training.device", "training.threads", "training.checkpoint_every")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A - B in one rate: the mean over seeds, its interval, and the difference of every seed.
+
+    `edits_a`, `edits_b`: edits summed over seeds and clips, means over peers; `reference`: the words or
+    characters that they are counted against.
+    """
+
+    mean: float
+    low: float
+    high: float
+    by_seed: dict[int, float]
+    edits_a: float
+    edits_b: float
+    reference: int
+
+    @property
+    def certain(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods at equal everything else, over the seeds that both have."""
+
+    a: str
+    b: str
+    clips: int
+    level: float
+    wer: Difference
+    cer: Difference
+
+    def verdict(self) -> str:
+        """In words: which is better, by how many points, how sure, in how many seeds."""
+        return "\n".join(self._sentence(rate, getattr(self, rate)) for rate in ("wer", "cer"))
+
+    def _sentence(self, rate: str, d: Difference) -> str:
+        better, worse, sign = (self.a, self.b, -1) if d.mean < 0 else (self.b, self.a, 1)
+        points = [100 * abs(d.mean), *sorted((100 * sign * d.low, 100 * sign * d.high))]
+        agree = sum(sign * value > 0 for value in d.by_seed.values())
+        unit = "words" if rate == "wer" else "characters"
+        counts = f"{d.edits_a:g} against {d.edits_b:g} edits in {d.reference} {unit}"
+        interval = f"{100 * self.level:g} % interval {points[1]:.1f} to {points[2]:.1f}"
+        if d.mean == 0:
+            return f"{rate.upper()}: {self.a} and {self.b} are equal ({counts})"
+        claim = "is better" if d.certain else "is ahead, but it may be luck,"
+        return (
+            f"{rate.upper()}: {better} {claim} by {points[0]:.1f} points against {worse}, {interval}, "
+            f"in {agree} of {len(d.by_seed)} seeds ({counts})"
+        )
+
+
+def compare(a: Sequence[TrialFolder], b: Sequence[TrialFolder], *, level: float = 0.95, seed: int = 0) -> Comparison:
+    """Compare the best epochs of trials `a` with those of trials `b`, paired by their seeds.
+
+    Raises LipkdError when the two sides differ in more than the cohort (and says in what), when a side has
+    two trials of one seed, or when no seed has a trial on both sides.
+    """
+    sides = [_by_seed(trials) for trials in (a, b)]
+    seeds = sorted(sides[0].keys() & sides[1].keys())
+    if not seeds:
+        raise LipkdError(f"nothing to pair: seeds {sorted(sides[0])} on one side, {sorted(sides[1])} on the other")
+    first = sides[0][seeds[0]]
+    for side in sides:
+        for number in seeds:
+            _same_but_for_the_cohort(first, side[number])
+        for number in seeds[1:]:
+            _same_but_for_the_cohort(side[seeds[0]], side[number], cohort=True)
+
+    def difference(rate: Rate) -> Difference:
+        one, other = ([_edits(side[number], rate) for number in seeds] for side in sides)
+        return _difference(one, other, seeds, level, seed)
+
+    names = [describe(side[seeds[0]]) for side in sides]
+    return Comparison(names[0], names[1], len(first.split()["val"]), level, difference("wer"), difference("cer"))
+
+
+def compare_all(trials: Sequence[TrialFolder]) -> list[Comparison]:
+    """Every cohort of a sweep against vanilla, and against as many independent peers, at equal everything else.
+
+    Trials that have not finished, and cohorts without a control, are left out.
+    """
+    groups: dict[str, dict[str, list[TrialFolder]]] = {}
+    for trial in trials:
+        if trial.state()["state"] == "finished":
+            value = trial.config().to_json()
+            cohort = json.dumps(value.pop("cohort"), sort_keys=True)
+            del value["seed"]
+            groups.setdefault(json.dumps(value, sort_keys=True), {}).setdefault(cohort, []).append(trial)
+    found = []
+    for cohorts in groups.values():
+        for name, members in cohorts.items():
+            own = json.loads(name)
+            controls = [trials for control, trials in cohorts.items() if _is_control(json.loads(control), own)]
+            found += [compare(members, others) for others in controls]
+    return found
+
+
+def _is_control(control: dict[str, Any], cohort: dict[str, Any]) -> bool:
+    """Vanilla is a control of every cohort, independent peers of as many that are taught."""
+    if cohort["peers"] == 1:
+        return False
+    if control["peers"] == 1:
+        return True
+    untaught = control["method"] == "independent" != cohort["method"]
+    return untaught and control["peers"] == cohort["peers"]
+
+
+def describe(trial: TrialFolder) -> str:
+    """`vanilla` or `attention of 2`, and the width."""
+    config = trial.config()
+    method = "vanilla" if config.cohort.peers == 1 else f"{config.cohort.method} of {config.cohort.peers}"
+    return f"{method} (width {'+'.join(f'{w:g}' for w in dict.fromkeys(config.widths))})"
+
+
+def _by_seed(trials: Sequence[TrialFolder]) -> dict[int, TrialFolder]:
+    found: dict[int, TrialFolder] = {}
+    for trial in trials:
+        seed = trial.config().seed
+        if seed in found:
+            raise LipkdError(f"seed {seed}: {found[seed].name} and {trial.name} are on the same side")
+        found[seed] = trial
+    return found
+
+
+def _same_but_for_the_cohort(one: TrialFolder, other: TrialFolder, *, cohort: bool = False) -> None:
+    allowed = MAY_DIFFER[1:] if cohort else MAY_DIFFER
+    fields = differing_fields(one.config().to_json(), other.config().to_json())
+    problems = [field for field in fields if not field.startswith(allowed)]
+    if one.split() != other.split():
+        problems.append("the split or the store's content")
+    if problems:
+        raise LipkdError(f"{one.name} and {other.name} cannot be compared: they differ in {', '.join(problems)}")
+    for trial in (one, other):
+        if trial.state()["state"] != "finished":
+            raise LipkdError(f"{trial.name} cannot be compared: it is {trial.state()['state']}, not finished")
+
+
+def _edits(trial: TrialFolder, rate: Rate) -> NDArray[np.float64]:
+    """(2, clips): edits of the best epoch, averaged over the peers, and reference lengths."""
+    process = jiwer.process_words if rate == "wer" else jiwer.process_characters
+    columns = []
+    for row in sorted(trial.read_predictions("best"), key=lambda row: str(row["id"])):
+        truth = normalise(row["reference"], "letters")
+        outputs = [process(truth, normalise(said, "letters")) for said in row["hypotheses"]]
+        edits = np.mean([o.substitutions + o.deletions + o.insertions for o in outputs])
+        columns.append((edits, outputs[0].hits + outputs[0].substitutions + outputs[0].deletions))
+    return np.array(columns, dtype=np.float64).T
+
+
+def _difference(
+    a: list[NDArray[np.float64]], b: list[NDArray[np.float64]], seeds: list[int], level: float, seed: int
+) -> Difference:
+    """a, b: per seed (2, clips), as `_edits` gives them."""
+    edits = np.stack([np.stack([x[0] for x in side]) for side in (a, b)])  # (2, seeds, clips)
+    lengths = a[0][1]  # (clips,), the same for all
+    gaps = (edits[0] - edits[1]).sum(1) / lengths.sum()  # (seeds,)
+    rng = np.random.default_rng(seed)
+    drawn = np.empty(DRAWS)
+    for i in range(DRAWS):
+        clips = rng.integers(0, len(lengths), len(lengths))
+        which = rng.integers(0, len(seeds), len(seeds))
+        pair = edits[:, which][:, :, clips]
+        drawn[i] = (pair[0] - pair[1]).sum(1).mean() / lengths[clips].sum()
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Difference(
+        mean=float(gaps.mean()),
+        low=float(low),
+        high=float(high),
+        by_seed={s: float(gap) for s, gap in zip(seeds, gaps, strict=True)},
+        edits_a=float(edits[0].sum()),
+        edits_b=float(edits[1].sum()),
+        reference=int(lengths.sum()) * len(seeds),
+    )

@@ -1,0 +1,98 @@
+"""Comparisons of trials whose predictions are written by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lipkd.compare import compare, compare_all
+from lipkd.config import parse_config
+from lipkd.errors import LipkdError
+from lipkd.files import write_json, write_jsonl
+from lipkd.trial import TrialFolder
+
+TRUTH = "one two three four"
+
+
+def trial(root: Path, seed: int, wrong: list[list[int]], state: str = "finished", **parts: Any) -> TrialFolder:
+    """A trial whose peers get `wrong[peer][clip]` of each clip's four words wrong."""
+    config = parse_config({"data": {"store": "x"}, "seed": seed, "cohort": {"peers": len(wrong)}, **parts})
+    folder = TrialFolder(root / config.trial_name())
+    ids = [f"s/{i:02d}" for i in range(len(wrong[0]))]
+    rows = []
+    for index, clip in enumerate(ids):
+        said = [" ".join(["bad"] * peer[index] + TRUTH.split()[peer[index] :]) for peer in wrong]
+        rows.append({"id": clip, "reference": TRUTH, "hypotheses": said, "ensemble": said[0]})
+    write_json(folder.path / "config.json", config.to_json())
+    write_json(folder.path / "split.json", {"train": ["t"], "val": ids, "test": [], "store_digest": "d"})
+    write_json(folder.path / "state.json", {"state": state, "reason": "", "time": 0.0})
+    write_jsonl(folder.predictions("best"), rows)
+    return folder
+
+
+def test_a_difference_that_every_clip_and_seed_shows(tmp_path: Path) -> None:
+    """A gets 1 of 4 words wrong in every clip, B's two peers 2 and 4: 25 % against 75 %, whatever is drawn."""
+    a = [trial(tmp_path, seed, [[1] * 10]) for seed in (0, 1, 2)]
+    b = [trial(tmp_path, seed, [[2] * 10, [4] * 10]) for seed in (0, 1, 2)]
+    result = compare(a, b)
+    assert result.wer.mean == result.wer.low == result.wer.high == pytest.approx(-0.5)
+    assert result.wer.by_seed == pytest.approx({0: -0.5, 1: -0.5, 2: -0.5})
+    assert (result.wer.edits_a, result.wer.edits_b, result.wer.reference) == (30, 90, 120)
+    assert result.wer.certain
+    assert "WER: vanilla (width 1) is better by 50.0 points against independent of 2" in result.verdict()
+    assert "95 % interval 50.0 to 50.0, in 3 of 3 seeds (30 against 90 edits in 120 words)" in result.verdict()
+    assert compare(b, a).wer.mean == -result.wer.mean
+
+
+def test_a_difference_that_may_be_luck(tmp_path: Path) -> None:
+    a = [trial(tmp_path, 0, [[0, 4] * 10]), trial(tmp_path, 1, [[4, 0] * 10])]
+    b = [trial(tmp_path, 0, [[4, 0] * 10] * 2), trial(tmp_path, 1, [[1, 4] * 10] * 2)]
+    result = compare(a, b)
+    assert result.wer.low < 0 < result.wer.high
+    assert not result.wer.certain
+    assert "it may be luck" in result.verdict()
+    assert result == compare(a, b)
+
+
+def test_no_difference_at_all(tmp_path: Path) -> None:
+    a, b = trial(tmp_path, 0, [[1, 2]]), trial(tmp_path, 0, [[1, 2], [1, 2]])
+    assert "are equal" in compare([a], [b]).verdict()
+
+
+def test_only_equals_are_compared(tmp_path: Path) -> None:
+    a = trial(tmp_path, 0, [[1, 1]])
+    longer = trial(tmp_path, 0, [[1, 1]] * 2, training={"epochs": 7})
+    running = trial(tmp_path, 0, [[1, 1]] * 2, state="running")
+    other_clips = trial(tmp_path, 0, [[1, 1, 1]] * 3)
+    other_seed = trial(tmp_path, 5, [[1, 1]] * 2)
+    cases = [
+        ([longer], "differ in training.epochs"),
+        ([running], "is running, not finished"),
+        ([other_clips], "differ in the split"),
+        ([other_seed], r"seeds \[0\] on one side, \[5\] on the other"),
+        ([running, trial(tmp_path, 0, [[1, 1]] * 2, cohort={"peers": 2, "weight": 2.0})], "same side"),
+    ]
+    for b, sentence in cases:
+        with pytest.raises(LipkdError, match=sentence):
+            compare([a], b)
+
+
+def test_seeds_of_one_side_share_their_cohort(tmp_path: Path) -> None:
+    a = [trial(tmp_path, seed, [[1, 1]]) for seed in (0, 1)]
+    b = [trial(tmp_path, 0, [[1, 1]] * 2), trial(tmp_path, 1, [[1, 1]] * 3)]
+    with pytest.raises(LipkdError, match=r"differ in cohort.peers"):
+        compare(a, b)
+
+
+def test_a_sweep_compares_every_cohort_with_its_controls(tmp_path: Path) -> None:
+    vanilla = trial(tmp_path, 0, [[2, 2]])
+    control = trial(tmp_path, 0, [[1, 2]] * 2)
+    taught = trial(tmp_path, 0, [[1, 1]] * 2, cohort={"peers": 2, "method": "dml"})
+    other_width = trial(tmp_path, 0, [[1, 1]] * 2, network={"width": 0.5})
+    unfinished = trial(tmp_path, 0, [[1, 1]] * 3, state="running")
+    found = compare_all([vanilla, control, taught, other_width, unfinished])
+    assert [(c.a, c.b, round(c.wer.mean, 9)) for c in found] == [
+        ("independent of 2 (width 1)", "vanilla (width 1)", -1 / 8),
+        ("dml of 2 (width 1)", "vanilla (width 1)", -2 / 8),
+        ("dml of 2 (width 1)", "independent of 2 (width 1)", -1 / 8),
+    ]
