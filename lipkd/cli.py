@@ -110,6 +110,11 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--which", choices=("best", "last"), default="best", help="checkpoint (default: best)")
     evaluate.add_argument("--split", choices=("val", "test"), default="val", help="clips (default: val)")
     evaluate.add_argument("--protocol", choices=("letters", "as-written"), default="letters", help="(default: letters)")
+    evaluate.add_argument(
+        "--sentences",
+        metavar="FILE",
+        help="closed list, a sentence per line, or 'train' for those of the training clips (default: the trial's)",
+    )
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
 
     compare = command("compare", _compare, "say whether one method is better than another, and how sure that is")
@@ -247,13 +252,26 @@ def override(value: Any, item: str) -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from lipkd.evaluate import evaluate
 
-    reading = evaluate(arguments.trial, which=arguments.which, part=arguments.split, device=arguments.device)
+    sentences = arguments.sentences
+    if sentences not in (None, "train"):
+        lines = Path(sentences).read_text(encoding="utf-8").splitlines()
+        sentences = tuple(line.strip() for line in lines if line.strip())
+    reading = evaluate(
+        arguments.trial,
+        which=arguments.which,
+        part=arguments.split,
+        device=arguments.device,
+        sentences=sentences,
+    )
     peers, ensemble = reading.count(arguments.protocol)
     print(f"{len(reading.rows)} {arguments.split} clips, {arguments.which} checkpoint, protocol {arguments.protocol}")
-    print(f"{'':9} {'wer':>6} {'cer':>6} {'bleu':>6} {'sentences':>9}")
+    print(f"{'':12} {'wer':>6} {'cer':>6} {'bleu':>6} {'sentences':>9}")
     named = {f"peer {index}": counts for index, counts in enumerate(peers)}
-    for name, c in (named | {"ensemble": ensemble} if len(peers) > 1 else named).items():
-        print(f"{name:9} {c.wer:6.3f} {c.cer:6.3f} {c.bleu:6.3f} {c.sentence_accuracy:9.3f}")
+    if len(peers) > 1:
+        named["ensemble"] = ensemble
+    named |= {f"peer {i}, list": counts for i, counts in enumerate(reading.count_closed_list())}
+    for name, c in named.items():
+        print(f"{name:12} {c.wer:6.3f} {c.cer:6.3f} {c.bleu:6.3f} {c.sentence_accuracy:9.3f}")
     return 0
 
 

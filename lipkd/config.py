@@ -6,6 +6,7 @@ names the field, the value and what is allowed.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lipkd.errors import LipkdError
-from lipkd.text import LETTERS, Alphabet
+from lipkd.text import LETTERS, Alphabet, letters
 
 Model = TypeVar("Model", bound=BaseModel)
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -113,6 +114,13 @@ class TrainingConfig(Strict):
     threads: int = Field(0, ge=0, le=1024)
 
 
+class EvaluationConfig(Strict):
+    """How hypotheses are read, beside greedily: `sentences` is a closed list, of which the likeliest is taken;
+    `train` stands for the sentences of the training clips."""
+
+    sentences: Literal["train"] | tuple[str, ...] | None = None
+
+
 class AugmentConfig(Strict):
     """Augmentation of training clips; every probability or extent 0 turns its part off.
 
@@ -144,6 +152,19 @@ class TrialConfig(Strict):
     cohort: CohortConfig = CohortConfig()
     training: TrainingConfig = TrainingConfig()
     augment: AugmentConfig = AugmentConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _sayable(self) -> "TrialConfig":
+        for sentence in self.evaluation.sentences or ():
+            if self.evaluation.sentences != "train":
+                Alphabet(self.data.alphabet).encode(sentence)
+        return self
+
+    def closed_list(self, transcripts: Iterable[str]) -> tuple[str, ...]:
+        """The sentences to choose from, given those of the training clips; empty when there is no closed list."""
+        sentences = self.evaluation.sentences
+        return tuple(sorted({letters(t) for t in transcripts})) if sentences == "train" else sentences or ()
 
     @property
     def widths(self) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from lipkd import checkpoint
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
 from lipkd.config import TrialConfig, parse_config
-from lipkd.decode import greedy
+from lipkd.decode import closed_list, greedy
 from lipkd.device import autocast, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.losses import ctc_per_clip
@@ -40,18 +40,32 @@ class Reading:
     def count(self, protocol: Protocol) -> tuple[list[ErrorCounts], ErrorCounts]:
         """Error counts of every peer, and of the ensemble."""
         references = [row["reference"] for row in self.rows]
-        peers = [
-            count_errors(references, [row["hypotheses"][i] for row in self.rows], protocol)
-            for i in range(len(self.rows[0]["hypotheses"]))
-        ]
-        return peers, count_errors(references, [row["ensemble"] for row in self.rows], protocol)
+        return self._peers("hypotheses", protocol), count_errors(
+            references, [r["ensemble"] for r in self.rows], protocol
+        )
+
+    def count_closed_list(self) -> list[ErrorCounts]:
+        """Error counts of every peer's choice from the closed list; empty when there was none."""
+        return self._peers("closed_list", "letters") if "closed_list" in self.rows[0] else []
+
+    def _peers(self, column: str, protocol: Protocol) -> list[ErrorCounts]:
+        references = [row["reference"] for row in self.rows]
+        n_peers = len(self.rows[0][column])
+        return [count_errors(references, [row[column][i] for row in self.rows], protocol) for i in range(n_peers)]
 
 
 @torch.no_grad()
 def read_clips(
-    cohort: Cohort, reader: ClipReader, clips: Sequence[Clip], *, batch_size: int, device: torch.device, precision: str
+    cohort: Cohort,
+    reader: ClipReader,
+    clips: Sequence[Clip],
+    *,
+    batch_size: int,
+    device: torch.device,
+    precision: str,
+    sentences: Sequence[str] = (),
 ) -> Reading:
-    """Let every peer read the clips; the cohort is left in the mode it was in."""
+    """Let every peer read the clips, greedily and, where `sentences` are given, from that closed list."""
     rows, posteriors, losses = [], {}, []
     for batch in reader.plain(clips, batch_size):
         batch = batch.to(device)
@@ -60,11 +74,18 @@ def read_clips(
         ensemble = torch.stack(logits).mean(0)
         said = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
         together = greedy(ensemble, batch.lengths, reader.alphabet)
+        chosen = [closed_list(z, batch.lengths, reader.alphabet, sentences) for z in logits] if sentences else []
         for z in logits:
             losses += ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).tolist()
         probabilities = torch.stack(logits, 1).softmax(-1).half().cpu()  # (B, P, T, V)
         for index, clip in enumerate(batch.clips):
-            row = {"id": clip.id, "reference": clip.text, "hypotheses": [texts[index] for texts in said]}
+            row: dict[str, Any] = {
+                "id": clip.id,
+                "reference": clip.text,
+                "hypotheses": [texts[index] for texts in said],
+            }
+            if chosen:
+                row["closed_list"] = [texts[index] for texts in chosen]
             rows.append({**row, "ensemble": together[index]})
             posteriors[clip.id] = probabilities[index, :, : clip.n_frames].contiguous()
     return Reading(rows, posteriors, fmean(losses))
@@ -87,6 +108,9 @@ def rates(reading: Reading) -> dict[str, float]:
         "val/cer_as_written": fmean(p.cer for p in written),
         "val/ctc": reading.ctc,
     }
+    if chosen := reading.count_closed_list():
+        values["val/wer_closed_list"] = fmean(p.wer for p in chosen)
+        values["val/cer_closed_list"] = fmean(p.cer for p in chosen)
     for index, peer in enumerate(peers):
         values[f"val/wer/peer_{index}"] = peer.wer
         values[f"val/cer/peer_{index}"] = peer.cer
@@ -109,14 +133,18 @@ def evaluate(
     which: Literal["last", "best"] = "best",
     part: Literal["train", "val", "test"] = "val",
     device: str = "auto",
+    sentences: Literal["train"] | tuple[str, ...] | None = None,
 ) -> Reading:
-    """Read one part of a trial's split again with its saved peers.
+    """Read one part of a trial's split again with its saved peers; `sentences` is a closed list, by default
+    the one of the trial's configuration.
 
     Raises LipkdError when the trial, its checkpoint or the part is missing, or when the store is no
     longer the one that the trial was trained on.
     """
     folder = TrialFolder(path)
     cohort, config, _ = load_cohort(folder, which)
+    if sentences is not None:
+        config = parse_config({**config.to_json(), "evaluation": {"sentences": sentences}}, "--sentences")
     store = ClipStore.open(config.data.store)
     saved = folder.split()
     if saved["store_digest"] != store.meta["digest"]:
@@ -135,4 +163,5 @@ def evaluate(
         batch_size=config.training.batch_size,
         device=chosen,
         precision=config.training.precision,
+        sentences=config.closed_list(by_id[i].text for i in ids.train),
     )

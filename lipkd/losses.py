@@ -20,6 +20,15 @@ def ctc_per_clip(logits: Tensor, lengths: Tensor, targets: Tensor, target_length
     return losses / target_lengths.clamp(min=1).to(losses.device)
 
 
+def ctc_log_likelihood(logits: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
+    """ln p(target | frames), summed over all alignments, for each row (N,), on the CPU; -inf where there is none.
+
+    logits (N, T, V), lengths (N,), targets (N, L), target_lengths (N,).
+    """
+    log_posteriors = F.log_softmax(logits.float(), -1).transpose(0, 1)
+    return -F.ctc_loss(log_posteriors, targets, lengths, target_lengths, blank=BLANK, reduction="none").cpu()
+
+
 def valid_frames(lengths: Tensor, n_frames: int, device: torch.device) -> Tensor:
     """Mask (B, T): True where a frame belongs to its clip."""
     return (torch.arange(n_frames)[None, :] < lengths[:, None]).to(device)

@@ -77,6 +77,7 @@ class Trainer:
         by_id = {clip.id: clip for clip in store.clips}
         self.train_clips = [by_id[i] for i in split.train]
         self.val_clips = [by_id[i] for i in split.val]
+        self.sentences = config.closed_list(clip.text for clip in self.train_clips)
         words = sorted({letters(word) for clip in self.train_clips for word, _, _ in clip.words})
         vocabulary = {word: index for index, word in enumerate(words, 1)} if config.training.word_weight else {}
         self.reader = ClipReader(store, Alphabet(config.data.alphabet), config.data.crop, vocabulary, config.data.zoom)
@@ -123,6 +124,7 @@ class Trainer:
             batch_size=training.batch_size,
             device=self.device,
             precision=training.precision,
+            sentences=self.sentences,
         )
         self.epoch += 1
         metrics = trained | rates(reading)

@@ -1,6 +1,10 @@
+import math
+
+import pytest
 import torch
 
-from lipkd.decode import greedy
+from lipkd.decode import closed_list, greedy
+from lipkd.losses import ctc_log_likelihood
 from lipkd.text import Alphabet
 
 
@@ -17,3 +21,29 @@ def test_repeats_merge_blanks_drop_and_spaces_stay_single() -> None:
 def test_padded_frames_are_not_read() -> None:
     assert greedy(logits_of([2, 3, 4, 5]), torch.tensor([2]), Alphabet()) == ["ab"]
     assert greedy(logits_of([2, 3]), torch.tensor([0]), Alphabet()) == [""]
+
+
+def test_closed_list_takes_the_likeliest_sentence() -> None:
+    """The frames say "ab" with an unsure last letter: greedy reads "aa", the list knows only "ab" and "b"."""
+    a, b = 2, 3
+    logits = logits_of([a, 0, a, 0]) * 5
+    logits[0, 2, b] = 4.9
+    lengths = torch.tensor([4])
+    assert greedy(logits, lengths, Alphabet()) == ["aa"]
+    assert closed_list(logits, lengths, Alphabet(), ["b", "ab"]) == ["ab"]
+
+
+def test_closed_list_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uniform over two frames and 28 symbols: "a" has the paths aa, a-, -a; "ab" one; "abc" none. In parts as well."""
+    logits, lengths = torch.zeros(2, 2, 28), torch.tensor([2, 1])
+    scores = ctc_log_likelihood(logits[:1].repeat(3, 1, 1), torch.tensor([2] * 3), *padded(["a", "ab", "abc"]))
+    expected = [math.log(3 / 28**2), math.log(1 / 28**2), -math.inf]
+    assert scores.tolist() == pytest.approx(expected)
+    for rows in (2048, 2):
+        monkeypatch.setattr("lipkd.decode.ROWS", rows)
+        assert closed_list(logits, lengths, Alphabet(), ["abc", "ab", "a", "b"]) == ["a", "a"]
+
+
+def padded(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    encoded = [torch.tensor(Alphabet().encode(text)) for text in texts]
+    return torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True), torch.tensor([len(e) for e in encoded])

@@ -19,6 +19,7 @@ from lipkd.config import TrialConfig, parse_config
 from lipkd.errors import LipkdError
 from lipkd.evaluate import evaluate, rates
 from lipkd.store import ClipStore
+from lipkd.text import letters
 from lipkd.train import differing_fields, distill_weight, fading_weight, fit, learning_rate
 from lipkd.trial import TrialFolder
 
@@ -73,6 +74,19 @@ def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> No
     assert rates(reading)["val/wer"] == last["best/wer"]
     assert reading.posteriors[rows[0]["id"]].shape == (2, 18, 28)
     assert reading.posteriors[rows[0]["id"]].float().sum(-1) == pytest.approx(1, abs=0.01)
+
+
+def test_a_closed_list_is_scored_beside_greedy(tiny_store: ClipStore, tmp_path: Path) -> None:
+    config = config_of(tiny_store, evaluation={"sentences": "train"}, training={"epochs": 1})
+    last = fit(config, tmp_path)
+    known = {letters(clip.text) for clip in tiny_store.clips}
+    rows = TrialFolder(tmp_path).read_predictions("best")
+    assert all(len(row["closed_list"]) == 1 and row["closed_list"][0] in known for row in rows)
+    assert 0 <= last["val/wer_closed_list"] <= 2 and "val/cer_closed_list" in last
+    chosen = evaluate(tmp_path, device="cpu", sentences=("bin red",)).rows
+    assert {row["closed_list"][0] for row in chosen} == {"bin red"}
+    with pytest.raises(LipkdError, match=r"--sentences.*'7'"):
+        evaluate(tmp_path, device="cpu", sentences=("take 7",))
 
 
 def test_the_perceptron_of_attention_is_trained(tiny_store: ClipStore, tmp_path: Path) -> None:
