@@ -20,6 +20,7 @@ from lipkd.config import TrialConfig, parse_config
 from lipkd.decode import closed_list, greedy
 from lipkd.device import autocast, prepare_device
 from lipkd.errors import LipkdError
+from lipkd.instruments import instruments
 from lipkd.losses import ctc_per_clip
 from lipkd.metrics import ErrorCounts, count_errors
 from lipkd.splits import Split
@@ -31,11 +32,12 @@ from lipkd.trial import TrialFolder
 @dataclass(frozen=True)
 class Reading:
     """What a cohort says of some clips: rows as in `predictions/*.jsonl`, posteriors (P, T, V) float16 per
-    clip id, and the mean CTC loss over clips and peers (nats per letter)."""
+    clip id, and the mean CTC loss over clips (nats per letter) of the peers and of the ensemble."""
 
     rows: list[dict[str, Any]]
     posteriors: dict[str, Tensor]
     ctc: float
+    ctc_ensemble: float
 
     def count(self, protocol: Protocol) -> tuple[list[ErrorCounts], ErrorCounts]:
         """Error counts of every peer, and of the ensemble."""
@@ -66,7 +68,7 @@ def read_clips(
     sentences: Sequence[str] = (),
 ) -> Reading:
     """Let every peer read the clips, greedily and, where `sentences` are given, from that closed list."""
-    rows, posteriors, losses = [], {}, []
+    rows, posteriors, losses, losses_together = [], {}, [], []
     for batch in reader.plain(clips, batch_size):
         batch = batch.to(device)
         with autocast(device, precision):
@@ -77,6 +79,7 @@ def read_clips(
         chosen = [closed_list(z, batch.lengths, reader.alphabet, sentences) for z in logits] if sentences else []
         for z in logits:
             losses += ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).tolist()
+        losses_together += ctc_per_clip(ensemble, batch.lengths, batch.targets, batch.target_lengths).tolist()
         probabilities = torch.stack(logits, 1).softmax(-1).half().cpu()  # (B, P, T, V)
         for index, clip in enumerate(batch.clips):
             row: dict[str, Any] = {
@@ -88,11 +91,11 @@ def read_clips(
                 row["closed_list"] = [texts[index] for texts in chosen]
             rows.append({**row, "ensemble": together[index]})
             posteriors[clip.id] = probabilities[index, :, : clip.n_frames].contiguous()
-    return Reading(rows, posteriors, fmean(losses))
+    return Reading(rows, posteriors, fmean(losses), fmean(losses_together))
 
 
 def rates(reading: Reading) -> dict[str, float]:
-    """All `val/…` metrics of docs/formats.md: means over peers, per peer, best peer, ensemble, both protocols."""
+    """The metrics `val/…` and `peers/…` of docs/formats.md."""
     peers, ensemble = reading.count("letters")
     written, _ = reading.count("as-written")
     values = {
@@ -107,7 +110,11 @@ def rates(reading: Reading) -> dict[str, float]:
         "val/wer_as_written": fmean(p.wer for p in written),
         "val/cer_as_written": fmean(p.cer for p in written),
         "val/ctc": reading.ctc,
+        "val/ctc_ensemble": reading.ctc_ensemble,
     }
+    values |= instruments(
+        [row["hypotheses"] for row in reading.rows], [reading.posteriors[r["id"]] for r in reading.rows]
+    )
     if chosen := reading.count_closed_list():
         values["val/wer_closed_list"] = fmean(p.wer for p in chosen)
         values["val/cer_closed_list"] = fmean(p.cer for p in chosen)
