@@ -176,7 +176,11 @@ class Trainer:
         means = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
         if bad := [name for name, value in means.items() if not math.isfinite(value)]:
             raise FloatingPointError(f"{bad[0]} is not finite in epoch {self.epoch + 1}; try a lower learning rate")
-        return means | {"train/learning_rate": rate, "train/distill_weight": weight, "train/word_weight": word_weight}
+        if "train/distill/peer_0" in means:
+            means["train/distill_weight"] = weight
+        if "train/words/peer_0" in means:
+            means["train/word_weight"] = word_weight
+        return means | {"train/learning_rate": rate}
 
     def _keep_predictions(self, reading: Reading, *, better: bool) -> None:
         """What was said in this epoch, and for the best so far also the posteriors and the peers."""
