@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
+ANSWER_S = 5  # a cluster that has not answered by then counts as down
 RETRIES = 2  # of a trial whose process died; what another start can't mend fails at once (tuning/trainable.py)
 
 
@@ -82,24 +84,35 @@ def _at_a_time(share: float, gpus: float) -> int:
 
 @contextlib.contextmanager
 def this_machine(shares: Shares) -> Iterator[None]:
-    """A Ray of our own on this machine, which ends with us, however we end."""
+    """A Ray of our own on this machine, which ends with us, however we end; raises LipkdError when it doesn't
+    start, which on a machine that is busy with other things may only take another try."""
     cpus = max(len(os.sched_getaffinity(0)), shares.cpus * shares.concurrent)
-    with _ray(address="local", num_cpus=cpus, include_dashboard=False):
+    stack = contextlib.ExitStack()
+    try:
+        stack.enter_context(_ray(address="local", num_cpus=cpus, include_dashboard=False))
+    except Exception as error:  # Ray raises plain ones, such as when it took more than 30 seconds
+        raise LipkdError(f"Ray did not start on this machine: {error}") from error
+    with stack:
         yield
 
 
 @contextlib.contextmanager
 def cluster(address: str) -> Iterator[None]:
     """A connection to a running Ray cluster; raises LipkdError when none answers at `address`."""
-    if "://" in address:
+    host, _, port = address.rpartition(":")
+    if address != "auto" and not (host and port.isdecimal() and "/" not in host):
         raise LipkdError(f"--address {address}: give HOST:PORT of the cluster's head, or auto, on one of its nodes")
+    stack = contextlib.ExitStack()
+    hint = ""
     try:
-        with _ray(address=address):
-            yield
-    except (ConnectionError, TimeoutError, RuntimeError) as error:
-        if ray.is_initialized():
-            raise
-        raise LipkdError(f"--address {address}: no Ray cluster answers there ({error})") from error
+        if address != "auto":  # Ray tries for minutes where nobody listens
+            socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+            hint = "; a cluster that checks tokens wants RAY_AUTH_MODE=token"
+        stack.enter_context(_ray(address=address))
+    except (OSError, RuntimeError) as error:
+        raise LipkdError(f"--address {address}: no Ray cluster answers there ({error}{hint})") from error
+    with stack:
+        yield
 
 
 @contextlib.contextmanager

@@ -46,8 +46,15 @@ def test_more_gpu_than_there_is() -> None:
         share_out(ResourcesConfig(gpus=1), 4, 2, 0)
 
 
-def test_a_client_address_is_refused() -> None:
-    with pytest.raises(LipkdError, match="--address ray://head:10001: give HOST:PORT"), cluster("ray://head:10001"):
+@pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:", ":6379"])
+def test_an_address_that_is_none(address: str) -> None:
+    with pytest.raises(LipkdError, match=f"--address {address}: give HOST:PORT"), cluster(address):
+        pytest.fail("connected")
+
+
+@pytest.mark.timeout(60)  # Ray's own patience is minutes
+def test_a_cluster_that_is_not_there() -> None:
+    with pytest.raises(LipkdError, match=r"127\.0\.0\.1:1: no Ray cluster answers there"), cluster("127.0.0.1:1"):
         pytest.fail("connected")
 
 

@@ -77,7 +77,7 @@ def test_choices_may_be_mappings(tmp_path: Path) -> None:
 
 
 def test_a_resumed_study_knows_the_earlier_trials(tmp_path: Path) -> None:
-    space = {"cohort.temperature": {"uniform": [1, 10]}, "network.width": [0.25, 0.5]}
+    space = {"augment.shift": {"uniform": [0.1, 0.4]}, "network.width": [0.25, 0.5]}
     before = Study(planner(space, samples=3), SweepRecord(tmp_path / "s"))
     over, open_ = before.propose()[0], before.propose()[0]
     ended(before, over, [0.7, 0.3])
@@ -85,7 +85,7 @@ def test_a_resumed_study_knows_the_earlier_trials(tmp_path: Path) -> None:
 
     study = Study(planner(space, samples=3), before.record)
     assert told(study) == [0.3]
-    assert study.study.get_trials()[0].params["cohort.temperature"] == over.values["cohort.temperature"]
+    assert study.study.get_trials()[0].params["augment.shift"] == over.values["augment.shift"]
     [fresh] = study.propose()
     assert fresh.name not in {over.name, open_.name}
     assert study.propose() == []  # the earlier ones count

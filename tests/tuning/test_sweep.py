@@ -46,7 +46,7 @@ def driver(file: Path, mlruns: Path, *options: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_killed_sweep_is_resumed_without_a_gap_or_a_double(file: Path, mlruns: Path) -> None:
     first, second, third = (mlruns / "sweeps" / "mini" / t.name for t in Planner(load_sweep(file), Path("/")).trials())
     with driver(file, mlruns) as killed:

@@ -20,7 +20,7 @@ def wait_for(what: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_it_follows_a_sweep_survives_its_own_death_and_ends_with_the_driver(mlruns: Path) -> None:
     sweep = mlruns / "sweeps" / "watched"
     trial = write_trial(sweep, [1.0], name="one")
@@ -41,7 +41,7 @@ def test_it_follows_a_sweep_survives_its_own_death_and_ends_with_the_driver(mlru
     assert (sweep / LOG).read_text(encoding="utf-8") == ""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_it_ends_when_the_driver_is_gone(mlruns: Path) -> None:
     sweep = mlruns / "sweeps" / "left"
     trial = write_trial(sweep, [1.0], name="one")
