@@ -25,7 +25,7 @@ SILENCE_FRAMES = (3, 10)  # at each end
 VOWELS = frozenset("aeiouy")
 VOWEL, CONSONANT = 1.25, 1.0  # relative lengths
 LETTER_SPREAD, TIME_SPREAD = 0.15, 0.06  # of a letter's and a sentence's length, as sigmas of log-normals
-MEAN_LETTERS = sum(sum(map(len, slot)) / len(slot) for slot in SLOTS)
+WORD_LETTERS = sum(sum(map(len, slot)) / len(slot) for slot in SLOTS) / len(SLOTS)  # of a mean word
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def speak(words: tuple[str, ...], pace: float, rng: np.random.Generator) -> Spok
     Words begin and end on whole frames, as an alignment file has them.
     """
     head, tail = (int(rng.integers(SILENCE_FRAMES[0], SILENCE_FRAMES[1] + 1)) for _ in range(2))
-    spoken_frames = round(pace * MEAN_LETTERS * float(np.exp(TIME_SPREAD * rng.standard_normal())))
+    spoken_frames = round(pace * WORD_LETTERS * len(words) * float(np.exp(TIME_SPREAD * rng.standard_normal())))
     letters = "".join(words)
     lengths = np.array([VOWEL if letter in VOWELS else CONSONANT for letter in letters])
     lengths *= np.exp(LETTER_SPREAD * rng.standard_normal(len(letters)))
