@@ -62,7 +62,8 @@ class Comparison:
     cer: Difference
 
     def verdict(self) -> str:
-        """In words: which is better, by how many points, how sure, in how many seeds."""
+        """In words: which is better, by how many points, how sure, in how many seeds. One seed proves nothing: its
+        interval knows the luck of the clips only."""
         return "\n".join(self._sentence(rate, getattr(self, rate)) for rate in ("wer", "cer"))
 
     def _sentence(self, rate: str, d: Difference) -> str:
@@ -75,6 +76,8 @@ class Comparison:
         if d.mean == 0:
             return f"{rate.upper()}: {self.a} and {self.b} are equal ({counts})"
         claim = "is better" if d.certain else "is ahead, but it may be luck,"
+        if len(d.by_seed) == 1:
+            claim = "is ahead with the one seed there is, which may be luck,"
         return (
             f"{rate.upper()}: {better} {claim} by {points[0]:.1f} points against {worse}, {interval}, "
             f"in {agree} of {len(d.by_seed)} seeds ({counts})"

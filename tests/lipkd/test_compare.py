@@ -96,3 +96,4 @@ def test_a_sweep_compares_every_cohort_with_its_controls(tmp_path: Path) -> None
         ("dml of 2 (width 1)", "vanilla (width 1)", -2 / 8),
         ("dml of 2 (width 1)", "independent of 2 (width 1)", -1 / 8),
     ]
+    assert all("one seed there is" in c.verdict() for c in found)
