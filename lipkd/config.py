@@ -183,9 +183,9 @@ class TrialConfig(Strict):
         value = self.model_dump(mode="json", exclude_defaults=True)
         for field in ("device", "threads", "checkpoint_every"):
             value.get("training", {}).pop(field, None)
+        if self.cohort.peers == 1 and "cohort" in value:
+            value["cohort"] = {name: part for name, part in value["cohort"].items() if name == "widths"}
         value = {name: part for name, part in value.items() if part != {}}
-        if self.cohort.peers == 1:
-            value.pop("cohort", None)
         text = json.dumps(value, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

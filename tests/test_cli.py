@@ -208,10 +208,22 @@ def test_override_refuses_what_is_no_field(item: str) -> None:
         override({"data": {"store": "s"}}, item)
 
 
+def listen_to_ctrl_c() -> None:
+    """A shell's background job, which this test run may be, ignores Ctrl+C, and a child would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_with_130_and_a_trial_that_goes_on(tiny_store: ClipStore, tmp_path: Path) -> None:
     config = write_trial(tmp_path / "trial.yaml", small_trial(tiny_store, epochs=100_000, threads=1))
     command = [sys.executable, "-m", "lipkd", "train", str(config), "--out", str(tmp_path / "trial")]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen_to_ctrl_c,
+    ) as process:
         watchdog = threading.Timer(120, process.kill)
         watchdog.start()
         assert process.stdout and process.stderr

@@ -42,6 +42,7 @@ def test_signature_follows_what_decides_the_numbers() -> None:
     assert base.signature() == config(training={"device": "cpu", "threads": 4, "checkpoint_every": 9}).signature()
     assert len({c.signature() for c in (base, config(seed=1), config(network={"width": 0.5}))}) == 3
     assert base.signature() == config(cohort={"method": "attention"}, training={"epochs": 100}).signature()
+    assert len({config(cohort={"widths": [width]}).signature() for width in (0.25, 0.5)}) == 2
     two = [config(cohort={"peers": 2, "method": method}).signature() for method in ("independent", "attention")]
     assert len({base.signature(), *two}) == 3
 
