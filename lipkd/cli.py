@@ -97,6 +97,20 @@ def build_parser() -> argparse.ArgumentParser:
     prepare.add_argument("--workers", type=int, metavar="N", help="processes (default: one per processor)")
     prepare.add_argument("--check", type=Path, metavar="STORE", help="verify this store and make nothing")
 
+    align = command("align", _align, "find out when each word is said, from sound and transcript")
+    align.add_argument("src", type=Path, metavar="RAW", help="folder of speaker/name.mp4, with sound")
+    align.add_argument("out", type=Path, metavar="OUT", help="folder for speaker/name.align")
+    align.add_argument("--language", default="eng", metavar="CODE", help="eng, ita, … (default: eng)")
+    align.add_argument("--transcripts", type=Path, metavar="TABLE", help=".csv or .jsonl with id (or path) and text")
+    align.add_argument("--align", type=Path, metavar="FOLDER", help=".align files to take the words from")
+    align.add_argument("--speakers", type=_names, metavar="A,B", help="only these speakers")
+    align.add_argument("--limit", type=int, metavar="N", help="only the first N clips")
+    align.add_argument("--sample", type=int, metavar="N", help="only N clips, by chance")
+    align.add_argument("--seed", type=int, default=0, help="another seed, another sample (default: 0)")
+    align.add_argument("--workers", type=int, metavar="N", help="clips at a time (default: one per processor)")
+    align.add_argument("--force", action="store_true", help="align anew what is there already")
+    align.add_argument("--compare", type=Path, metavar="FOLDER", help="measure against these .align files at the end")
+
     train = command("train", _train, "train one trial; a trial that was killed goes on where it was")
     train.add_argument("config", type=Path, metavar="CONFIG", help="YAML or JSON file of the trial")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set cohort.peers=2")
@@ -201,6 +215,31 @@ def _prepare(arguments: argparse.Namespace) -> int:
         on_progress=print_progress,
     )
     print(summary.text())
+    return summary.exit_code
+
+
+def _align(arguments: argparse.Namespace) -> int:
+    from preprocessing.align_corpus import align_corpus
+    from preprocessing.compare_align import compare_alignments
+    from preprocessing.cropped import print_progress
+
+    summary = align_corpus(
+        arguments.src,
+        arguments.out,
+        language=arguments.language,
+        transcripts=arguments.transcripts,
+        align=arguments.align,
+        speakers=arguments.speakers,
+        limit=arguments.limit,
+        sample=arguments.sample,
+        seed=arguments.seed,
+        workers=arguments.workers,
+        force=arguments.force,
+        on_progress=print_progress,
+    )
+    print(summary.text())
+    if arguments.compare:
+        print(compare_alignments(arguments.out, arguments.compare).text())
     return summary.exit_code
 
 
