@@ -108,7 +108,7 @@ def write_video(path: Path, frames: Frames) -> None:
     """Frames (T, H, W, 3) RGB as `path` + .mp4; raises LipkdError when it cannot be written.
 
     MPEG-4 part 2, by OpenCV's own encoder: there wherever the wheel is (H.264 would need an ffmpeg
-    program), good to 34 dB with the camera's noise counted, and without dates in the file, so that
+    program), at about 34 dB with the noise counted as signal, and without dates in the file, so that
     equal frames give equal bytes.
     """
     path = path.with_name(path.name + ".mp4")
