@@ -111,6 +111,11 @@ def build_parser() -> argparse.ArgumentParser:
     align.add_argument("--force", action="store_true", help="align anew what is there already")
     align.add_argument("--compare", type=Path, metavar="FOLDER", help="measure against these .align files at the end")
 
+    inspect = command("inspect", _inspect, "picture what is in a clip store, before training on it")
+    inspect.add_argument("store", type=Path, metavar="STORE", help="clip store")
+    inspect.add_argument("out", type=Path, nargs="?", metavar="OUT", help="file to write (default: beside STORE)")
+    inspect.add_argument("--png", action="store_true", help="a picture instead of an HTML page")
+
     train = command("train", _train, "train one trial; a trial that was killed goes on where it was")
     train.add_argument("config", type=Path, metavar="CONFIG", help="YAML or JSON file of the trial")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set cohort.peers=2")
@@ -241,6 +246,16 @@ def _align(arguments: argparse.Namespace) -> int:
     if arguments.compare:
         print(compare_alignments(arguments.out, arguments.compare).text())
     return summary.exit_code
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from preprocessing.inspect_store import inspect_store
+
+    out, facts = inspect_store(arguments.store, arguments.out, png=arguments.png)
+    for finding in facts.findings:
+        print(f"{len(finding.clips):5d} of {facts.clips} clips: {finding.what}")
+    print(out)
+    return 0
 
 
 def _train(arguments: argparse.Namespace) -> int:

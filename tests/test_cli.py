@@ -22,7 +22,7 @@ from lipkd.store import ClipStore
 from lipkd.trial import TrialFolder
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ["synth", "prepare", "align", "train", "evaluate", "compare", "sweep", "sync", "ui", "dashboard"]
+COMMANDS = ["synth", "prepare", "align", "inspect", "train", "evaluate", "compare", "sweep", "sync", "ui", "dashboard"]
 
 
 def run_python(script: str) -> subprocess.CompletedProcess[str]:
