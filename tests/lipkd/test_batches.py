@@ -5,8 +5,9 @@ import numpy as np
 import torch
 
 from lipkd.augment import change_light, change_pictures, frame_indices
-from lipkd.batches import IGNORE, Batch, ClipReader, centre, least_frames, resize
+from lipkd.batches import IGNORE, Batch, ClipReader, least_frames
 from lipkd.config import AugmentConfig
+from lipkd.pictures import centre, resize
 from lipkd.store import Clip, ClipStore, StoreWriter
 from lipkd.text import Alphabet
 
