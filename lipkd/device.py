@@ -35,9 +35,14 @@ def _cpu_has_bf16() -> bool:
 
 def prepare_device(training: "TrainingConfig") -> torch.device:
     """Apply the thread count and choose the device."""
-    if training.threads:
-        torch.set_num_threads(training.threads)
+    limit_threads(training.threads)
     return choose_device(training.device)
+
+
+def limit_threads(threads: int) -> None:
+    """Use that many processor threads; 0 leaves the number as it is."""
+    if threads:
+        torch.set_num_threads(threads)
 
 
 def peak_megabytes(device: torch.device) -> float:
