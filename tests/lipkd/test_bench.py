@@ -10,6 +10,7 @@ from lipkd.bench import CONTROL, Load, Ratio, bench_reading, bench_step, in_turn
 from lipkd.cli import main
 from lipkd.errors import LipkdError
 from lipkd.methods import METHODS
+from lipkd.train import Trainer
 
 TINY = Load(crop=(16, 24), frames=30, batch_size=2, network="lipnet-128", width=0.125, device="cpu", threads=1)
 
@@ -48,9 +49,9 @@ def test_a_step_trains_on_the_same_batches_again_with_distillation() -> None:
     """All turns of a method see one set of batches, and λ is 1 from the first step on."""
     seen: list[list[int]] = []
     weights: list[float] = []
-    fit_losses = bench.Trainer._train_epoch
+    fit_losses = Trainer._train_epoch
 
-    def watched(trainer: bench.Trainer) -> dict[str, float]:
+    def watched(trainer: Trainer) -> dict[str, float]:
         metrics = fit_losses(trainer)
         replay = trainer.reader
         assert isinstance(replay, bench._Replay)
@@ -59,7 +60,7 @@ def test_a_step_trains_on_the_same_batches_again_with_distillation() -> None:
         return metrics
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.Trainer, "_train_epoch", watched)
+        patch.setattr(Trainer, "_train_epoch", watched)
         list(bench_step(TINY, ["dml"], turns=3))
     assert len(seen) == 4 * 3 and len(seen[0]) == bench.STEPS
     assert sorted(weights) == [0.0] * 8 + [1.0] * 4
