@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lipkd.text import BLANK
 
 LEAST = 6e-8  # smallest positive float16: a posterior that was rounded to 0 is not impossible
+WIDTH = 900  # pixels, until the page stretches it: Vega-Lite knows no container's width in charts of charts
 COLOURS = ("#2f7ed8", "#dd6b20", "#1f9e78", "#9b6fd4", "#d1508a", "#a08a16", "#2aa5c0", "#b5563f")
 
 
@@ -97,7 +98,7 @@ def peers_chart(
             color=colour,
             tooltip=["peer:N", alt.Tooltip("second:Q", format=".2f"), alt.Tooltip("nats:Q", format=".3f")],
         )
-        .properties(height=140, width="container")
+        .properties(height=140, width=WIDTH)
     )
-    above = (runs + signs).properties(height=alt.Step(30), width="container")
+    above = (runs + signs).properties(height=alt.Step(30), width=WIDTH)
     return alt.vconcat(above, lines, spacing=8).resolve_scale(color="shared")

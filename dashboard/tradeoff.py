@@ -69,7 +69,12 @@ def tradeoff_chart(
     data = pd.DataFrame(rows)
     there = [name for name in colours if name in set(data["group"])]
     base = alt.Chart(data).encode(
-        x=alt.X(f"{by}:Q", title=title, scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", grid=False)),
+        x=alt.X(
+            f"{by}:Q",
+            title=title,
+            scale=alt.Scale(type="log", nice=False, padding=24),
+            axis=alt.Axis(format="~s", grid=False),
+        ),
         y=alt.Y(f"{rate}:Q", title=f"best {rate}, %", scale=alt.Scale(zero=True)),
         color=alt.Color(
             "group:N",
