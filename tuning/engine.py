@@ -18,6 +18,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from lipkd.errors import LipkdError
+from tuning import halt
 from tuning.plan import Planned, Planner
 from tuning.progress import Progress
 from tuning.record import SweepRecord
@@ -149,11 +150,13 @@ def run_trials(
     shares: Shares,
     epochs: int,
     tend: Callable[[], None],
+    *,
+    more: bool = True,
 ) -> None:
-    """Train the waiting trials, and with Optuna those that it asks for; returns when all have ended, when the
-    time is spent or when interrupted. `epochs` is the most that a trial has."""
+    """Train the waiting trials, and with Optuna and `more` those that it asks for; returns when all have ended,
+    when the time is spent, when interrupted or asked to stop. `epochs` is the most that a trial has."""
     sweep = planner.sweep
-    study = Study(planner, record) if sweep.sampler == "optuna" else None
+    study = Study(planner, record) if more and sweep.sampler == "optuna" else None
 
     def suggestion(trial: Planned) -> dict[str, Any]:
         return {
@@ -170,7 +173,7 @@ def run_trials(
         train_trial,
         name="sweep",
         storage_path=str(scratch),
-        search_alg=TrialQueue(waiting, study, suggestion),
+        search_alg=TrialQueue(waiting, study, suggestion, lambda: halt.asked(record.folder)),
         scheduler=make_scheduler(sweep, record, epochs),
         num_samples=len(waiting) + (sweep.samples * len(planner.seeds) if study else 0),
         resources_per_trial={"cpu": shares.cpus, "gpu": shares.gpus},

@@ -17,6 +17,7 @@ from lipkd.config import parse_config
 from lipkd.files import write_json
 from lipkd.train import fit
 from lipkd.trial import TrialFolder
+from tuning import halt
 
 PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such a trial running for ever
 
@@ -26,18 +27,30 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     The epochs that are already in its journal are reported first, so that a scheduler sees all of them.
     What goes wrong in training is recorded as the trial's state and not raised: Tune tries again only when
-    the process itself dies, which another attempt can mend.
+    the process itself dies, which another attempt can mend. When the sweep is asked to stop, the trial ends
+    at its next checkpoint, its state still `running`.
     """
     folder = TrialFolder(Path(trial["folder"]))
     config = parse_config(trial["config"], f"trial {folder.name}")
+    sweep = folder.path.parent
 
     def report(step: int, metrics: dict[str, float]) -> None:
         tune.report(reported(step, metrics, trial["metric"], trial["mode"]))
 
+    def report_or_pause(step: int, metrics: dict[str, float]) -> None:
+        report(step, metrics)
+        training = config.training
+        if step % training.checkpoint_every == 0 and step < training.epochs and halt.asked(sweep):
+            raise halt.Paused
+
+    if halt.asked(sweep):
+        return
     for past in folder.reports():
         report(past.step, past.metrics)
     try:
-        fit(config, folder.path, on_report=report)
+        fit(config, folder.path, on_report=report_or_pause)
+    except halt.Paused:
+        return
     except Exception as error:
         record_failure(folder, config.to_json(), error)
 
