@@ -72,7 +72,8 @@ class NetworkConfig(Strict):
 class CohortConfig(Strict):
     """How many peers learn together, and how (lipkd/methods). One peer is vanilla, whatever the method.
 
-    `weight` is λ, reached after `ramp_share` of the epochs; `temperature` is τ. `widths` gives each
+    `weight` is λ: 0 for the first `start_share` of the epochs, then rising to its full value within
+    `ramp_share` of them (see `distill_weight`); `temperature` is τ. `widths` gives each
     peer its own multiplier instead of `network.width`. `frames` says which frames of a target teach:
     `all`, only its `spikes` (no blank), or a `window` of `window` frames on either side of each spike.
     """
@@ -84,6 +85,7 @@ class CohortConfig(Strict):
     widths: tuple[Width, ...] | None = None
     weight: float = Field(1.0, ge=0, le=100)
     temperature: float = Field(3.0, gt=0, le=100)
+    start_share: Share = 0.0
     ramp_share: Share = 0.3
     frames: Literal["all", "spikes", "window"] = "all"
     window: int = Field(2, ge=1, le=50)

@@ -47,6 +47,20 @@ def test_signature_follows_what_decides_the_numbers() -> None:
     assert len({base.signature(), *two}) == 3
 
 
+def test_a_new_field_leaves_old_signatures_as_they_were() -> None:
+    """Signatures of configurations as written before the fields of today were there: folders on disk carry them."""
+    rich = config(
+        seed=3,
+        network={"width": 0.5, "dropout": 0.15},
+        cohort={"method": "dml", "peers": 2, "weight": 0.5, "ramp_share": 0.5, "frames": "spikes"},
+        training={"epochs": 70, "batch_size": 4},
+        augment={"time_masks": 1},
+    )
+    two = config(cohort={"method": "attention", "peers": 2})
+    assert [c.signature() for c in (config(), two, rich)] == ["b3f1b48f", "a4a59bdf", "409e2218"]
+    assert config(cohort={"peers": 2, "start_share": 0.4}).signature() != config(cohort={"peers": 2}).signature()
+
+
 def test_a_trial_name_says_what_the_trial_is() -> None:
     assert config().trial_name().startswith("vanilla-w1-b8-s0-")
     two = config(cohort={"method": "attention", "peers": 2, "widths": [0.5, 0.25]}, seed=3)

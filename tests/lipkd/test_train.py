@@ -226,6 +226,10 @@ def test_schedules() -> None:
     assert rates_[0] == pytest.approx(1 / 11) and rates_[10] == 1.0
     assert rates_[55] == pytest.approx(0.5) and 0 < rates_[99] < 0.001
     assert [distill_weight(config, epoch) for epoch in (0, 2, 4, 9)] == [0, 1, 2, 2]
+    late = config.model_copy(update={"cohort": config.cohort.model_copy(update={"start_share": 0.5})})
+    assert [distill_weight(late, epoch) for epoch in (0, 4, 5, 6, 7, 9)] == pytest.approx([0, 0, 0, 0.5, 1, 2])
+    at_once = config.model_copy(update={"cohort": late.cohort.model_copy(update={"ramp_share": 0.0})})
+    assert [distill_weight(at_once, epoch) for epoch in (0, 4, 5, 9)] == [0, 0, 2, 2]
     assert [fading_weight(config.training, epoch) for epoch in (0, 2, 5, 9)] == pytest.approx([1, 0.6, 0, 0])
 
 
