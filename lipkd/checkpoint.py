@@ -17,8 +17,13 @@ from lipkd.files import write_atomic
 
 
 def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
-    """Write tensors and `info` (JSON) to `path`, atomically."""
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Write tensors and `info` (JSON) to `path`, atomically. A tensor under two names is written twice."""
+    whole: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        one = tensor.detach().cpu().contiguous()
+        whole[name] = one.clone() if one.data_ptr() in places else one
+        places.add(one.data_ptr())
     header = {"lipkd": json.dumps(info, allow_nan=False)}
     write_atomic(path, lambda temporary: save_file(whole, temporary, header))
 

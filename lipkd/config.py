@@ -78,9 +78,9 @@ class CohortConfig(Strict):
     `all`, only its `spikes` (no blank), or a `window` of `window` frames on either side of each spike.
     """
 
-    method: Literal["independent", "dml", "kdcl-mean", "kdcl-best-loss", "kdcl-min-logit", "attention", "sequence"] = (
-        "independent"
-    )
+    method: Literal[
+        "independent", "dml", "kdcl-mean", "kdcl-best-loss", "kdcl-min-logit", "attention", "one", "sequence"
+    ] = "independent"
     peers: int = Field(1, ge=1, le=8)
     widths: tuple[Width, ...] | None = None
     weight: float = Field(1.0, ge=0, le=100)
@@ -94,6 +94,8 @@ class CohortConfig(Strict):
     def _consistent(self) -> "CohortConfig":
         if self.widths is not None and len(self.widths) != self.peers:
             raise ValueError(f"cohort.widths lists {len(self.widths)} widths for {self.peers} peers")
+        if self.method == "one" and len(set(self.widths or ())) > 1:
+            raise ValueError("cohort.widths must be all the same for method 'one', whose peers share a trunk")
         return self
 
 

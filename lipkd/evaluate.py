@@ -1,7 +1,7 @@
 """Reading clips with trained peers, and scoring what they say.
 
-The ensemble is the mean of the peers' logits for every method: at evaluation there is no transcript to
-weigh peers by.
+The ensemble is the mean of the peers' logits: at evaluation there is no transcript to weigh peers by. Only the
+gate of `one` needs none, so there it is the gated ensemble.
 """
 
 from collections.abc import Sequence
@@ -72,8 +72,7 @@ def read_clips(
     for batch in reader.plain(clips, batch_size):
         batch = batch.to(device)
         with autocast(device, precision):
-            logits = cohort.logits(batch)
-        ensemble = torch.stack(logits).mean(0)
+            logits, ensemble = cohort.read(batch)
         said = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
         together = greedy(ensemble, batch.lengths, reader.alphabet)
         chosen = [closed_list(z, batch.lengths, reader.alphabet, sentences) for z in logits] if sentences else []
@@ -131,6 +130,8 @@ def load_cohort(folder: TrialFolder, which: Literal["last", "best"]) -> tuple[Co
     cohort = Cohort(config, picture=tuple(info["picture"]), n_words=0)
     for index, peer in enumerate(cohort.peers):
         peer.load_state_dict(checkpoint.tensors_under(tensors, f"model/peers.{index}."))
+    if cohort.gate is not None:
+        cohort.gate.load_state_dict(checkpoint.tensors_under(tensors, "model/method."))
     return cohort, config, info
 
 

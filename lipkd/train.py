@@ -189,8 +189,8 @@ class Trainer:
             write_jsonl(self.folder.predictions("best"), reading.rows)
             header = {"alphabet": self.reader.alphabet.characters}
             write_atomic(self.folder.posteriors, lambda temporary: save_file(reading.posteriors, temporary, header))
-            peers = {f"model/peers.{name}": value for name, value in self.cohort.peers.state_dict().items()}
-            checkpoint.save(self.folder.checkpoint("best"), peers, self._info())
+            deployed = {f"model/{name}": value for name, value in self.cohort.deployed().items()}
+            checkpoint.save(self.folder.checkpoint("best"), deployed, self._info())
 
     def _checkpoint_last(self) -> None:
         training = self.config.training

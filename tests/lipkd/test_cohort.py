@@ -11,6 +11,7 @@ from lipkd.batches import Batch, ClipReader
 from lipkd.cohort import Cohort
 from lipkd.config import parse_config
 from lipkd.methods.attention import FEATURES, Attention, prediction_features
+from lipkd.network import LipNet
 from lipkd.store import ClipStore
 from lipkd.text import Alphabet
 
@@ -134,3 +135,33 @@ def test_frames_without_a_known_word_are_not_counted(tiny_store: ClipStore) -> N
     batch, cohort = next(reader.plain(tiny_store.clips[:2], 2)), cohort_of(method="independent", peers=1)
     with_words = cohort.losses(batch, weight=0.0, word_weight=1.0)
     assert with_words.terms["train/words/peer_0"] == 0
+
+
+def test_peers_of_one_share_their_trunk_and_nothing_else(tiny_store: ClipStore) -> None:
+    """The trunk gets the gradient of both branches; it is clipped and stepped once, and is peer 0's to begin with."""
+    batch, cohort = batch_of(tiny_store), cohort_of(method="one", peers=2)
+    control = cohort_of(method="independent", peers=2)
+    one, other = cohort.networks
+    assert all(a is b for a, b in zip(one.trunk(), other.trunk(), strict=True))
+    trunk = {id(p) for p in one.trunk()}
+    assert {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()} == trunk
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, control.peers[0].state_dict()[name]), name
+        if "recurrent" in name or "output" in name:
+            assert torch.equal(other.state_dict()[name], control.peers[1].state_dict()[name]), name
+    groups = [id(p) for group in cohort.parameter_groups() for p in group]
+    assert len(groups) == len(set(groups)) and set(groups) == {id(p) for p in cohort.parameters()}
+    cohort.losses(batch, weight=1.0, word_weight=1.0).total.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in cohort.peers.parameters())
+
+
+def test_a_peer_of_one_is_an_ordinary_network(tiny_store: ClipStore) -> None:
+    """Its state loads into a LipNet alone that reads as the peer does; with a gate of zeros the ensemble is a mean."""
+    batch, cohort = batch_of(tiny_store), cohort_of(method="one", peers=2)
+    (first, second), ensemble = cohort.read(batch)
+    alone = cohort_of(peers=1).peers[0]
+    assert isinstance(alone, LipNet)
+    alone.load_state_dict(cohort.peers[1].state_dict())
+    with torch.no_grad():
+        assert torch.equal(alone(batch.values(), batch.lengths)[1], second)
+    torch.testing.assert_close(ensemble, (first + second) / 2)

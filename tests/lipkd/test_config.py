@@ -17,6 +17,7 @@ def config(**parts: Any) -> TrialConfig:
         ({"cohort": {"peers": 0}}, "cohort.peers = 0: input should be greater than or equal to 1"),
         ({"cohort": {"method": "magic", "peers": 2}}, "cohort.method = 'magic': input should be 'independent',"),
         ({"cohort": {"peers": 2, "widths": [1.0]}}, "lists 1 widths for 2 peers"),
+        ({"cohort": {"method": "one", "peers": 2, "widths": [1, 2]}}, "must be all the same for method 'one'"),
         ({"network": {"width": 0}}, "network.width = 0: input should be greater than 0"),
         ({"training": {"epoch": 3}}, "training.epoch is not a known field"),
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate = 'fast'"),

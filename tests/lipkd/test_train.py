@@ -47,6 +47,11 @@ def same_weights(one: Path, other: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+def _interrupted(step: int, _: dict[str, float]) -> None:
+    """What Ctrl+C after the first epoch raises."""
+    raise KeyboardInterrupt
+
+
 def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> None:
     reported = []
     config = config_of(tiny_store, cohort={"method": "attention", "peers": 2, "ramp_share": 0.0})
@@ -98,6 +103,25 @@ def test_the_perceptron_of_attention_is_trained(tiny_store: ClipStore, tmp_path:
 
     fit(config, tmp_path, on_report=keep)
     assert not torch.equal(after[0], after[1])
+
+
+def test_the_branches_of_one_train_on_one_trunk_and_resume(tiny_store: ClipStore, tmp_path: Path) -> None:
+    config = config_of(tiny_store, cohort={"method": "one", "peers": 2, "ramp_share": 0.5})
+    last = fit(config, tmp_path / "whole")
+    assert {"train/weight/peer_0", "train/distill/peer_1", "val/wer_ensemble"} <= last.keys()
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, tmp_path / "parts", on_report=_interrupted)
+    fit(config, tmp_path / "parts")
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+    assert same_weights(tmp_path / "parts", tmp_path / "whole")
+    best = weights(tmp_path / "whole", "best")
+    trunk = [name for name in best if name.startswith("model/peers.0.") and ".recurrent" not in name]
+    trunk = [name for name in trunk if ".output" not in name]
+    assert len(trunk) == 12 and all(torch.equal(best[n], best[n.replace("peers.0", "peers.1")]) for n in trunk)
+    assert not torch.equal(best["model/peers.0.output.weight"], best["model/peers.1.output.weight"])
+    # The gated ensemble reads as it did in the epoch that wrote it.
+    assert best["model/method.gate.weight"].abs().max() > 0
+    assert evaluate(tmp_path / "whole", device="cpu").rows == TrialFolder(tmp_path / "whole").read_predictions("best")
 
 
 def test_peer_0_of_two_independent_peers_trains_like_vanilla(tiny_store: ClipStore, tmp_path: Path) -> None:
