@@ -83,8 +83,8 @@ class Cohort(nn.Module):
         draws = generators or (None,) * len(self.peers)
         trunk, states = self._states(batch, draws)
         teaching = self._teach(trunk, [z for _, z in states], batch)
-        mask = valid_frames(batch.lengths, batch.frames.shape[1], batch.frames.device)
-        total = torch.zeros((), device=batch.frames.device)
+        mask = valid_frames(batch.lengths, batch.n_frames, batch.device)
+        total = torch.zeros((), device=batch.device)
         terms = {}
         for index, (hidden, z) in enumerate(states):
             own = ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).mean()
@@ -112,12 +112,18 @@ class Cohort(nn.Module):
     def _states(
         self, batch: Batch, draws: Sequence[torch.Generator | None]
     ) -> tuple[Tensor | None, list[tuple[Tensor, Tensor]]]:
-        """The features (B, T, F) of a shared trunk, or None; each peer's hidden states and logits (B, T, V)."""
-        values = batch.values()
+        """The features (B, T, F) of a shared trunk (mean over the views), or None; each peer's hidden states and
+        logits (B, T, V)."""
+        networks, views = self.networks, [view.values() for view in batch.views]
         if self.gate is None:
-            return None, [peer(values, batch.lengths, draw) for peer, draw in zip(self.peers, draws, strict=True)]
-        trunk = self.networks[0].watch(values, batch.lengths, draws[0])
-        return trunk, [peer.read(trunk, batch.lengths, draw) for peer, draw in zip(self.networks, draws, strict=True)]
+            seen = views if len(views) > 1 else views * len(networks)
+            runs = zip(networks, seen, draws, strict=True)
+            return None, [peer(values, batch.lengths, draw) for peer, values, draw in runs]
+        watched = [networks[0].watch(values, batch.lengths, draws[i]) for i, values in enumerate(views)]
+        trunks = watched if len(views) > 1 else watched * len(networks)
+        heads = zip(networks, trunks, draws, strict=True)
+        states = [peer.read(features, batch.lengths, draw) for peer, features, draw in heads]
+        return torch.stack(watched).mean(0), states
 
     def _teach(self, trunk: Tensor | None, logits: list[Tensor], batch: Batch) -> Teaching:
         """What the method makes of the peers' logits, one (B, T, V) each."""

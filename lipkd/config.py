@@ -6,6 +6,7 @@ names the field, the value and what is allowed.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -76,10 +77,20 @@ class CohortConfig(Strict):
     `ramp_share` of them (see `distill_weight`); `temperature` is τ. `widths` gives each
     peer its own multiplier instead of `network.width`. `frames` says which frames of a target teach:
     `all`, only its `spikes` (no blank), or a `window` of `window` frames on either side of each spike.
+    `views` says whether all peers see the same augmentation of a clip or each its own; in `consistency` it
+    is each its own, with `time_mask_factor` times as many time masks as `augment.time_masks`.
     """
 
     method: Literal[
-        "independent", "dml", "kdcl-mean", "kdcl-best-loss", "kdcl-min-logit", "attention", "one", "sequence"
+        "independent",
+        "dml",
+        "kdcl-mean",
+        "kdcl-best-loss",
+        "kdcl-min-logit",
+        "attention",
+        "one",
+        "sequence",
+        "consistency",
     ] = "independent"
     peers: int = Field(1, ge=1, le=8)
     widths: tuple[Width, ...] | None = None
@@ -89,6 +100,8 @@ class CohortConfig(Strict):
     ramp_share: Share = 0.3
     frames: Literal["all", "spikes", "window"] = "all"
     window: int = Field(2, ge=1, le=50)
+    views: Literal["shared", "per-peer"] = "shared"
+    time_mask_factor: float = Field(2.5, ge=0, le=20)
 
     @model_validator(mode="after")
     def _consistent(self) -> "CohortConfig":
@@ -175,6 +188,20 @@ class TrialConfig(Strict):
         """The width of every peer."""
         return self.cohort.widths or (self.network.width,) * self.cohort.peers
 
+    @property
+    def views(self) -> int:
+        """How many augmentations of each clip a training batch shows: one for all peers, or one for each."""
+        per_peer = self.cohort.views == "per-peer" or self.cohort.method == "consistency"
+        return self.cohort.peers if per_peer else 1
+
+    @property
+    def shown(self) -> AugmentConfig:
+        """The augmentation as it is done: with more time masks where peers of `consistency` see views of their own."""
+        if self.cohort.method != "consistency" or self.cohort.peers == 1:
+            return self.augment
+        masks = math.floor(self.augment.time_masks * self.cohort.time_mask_factor + 0.5)
+        return self.augment.model_copy(update={"time_masks": masks})
+
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
@@ -189,6 +216,7 @@ class TrialConfig(Strict):
             value.get("training", {}).pop(field, None)
         if self.cohort.peers == 1 and "cohort" in value:
             value["cohort"] = {name: part for name, part in value["cohort"].items() if name == "widths"}
+        value.get("cohort", {}).pop("views" if self.cohort.method == "consistency" else "time_mask_factor", None)
         value = {name: part for name, part in value.items() if part != {}}
         text = json.dumps(value, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -156,7 +156,8 @@ class Trainer:
             seed=config.seed,
             epoch=self.epoch,
             batch_size=training.batch_size,
-            augment=config.augment,
+            augment=config.shown,
+            views=config.views,
         )
         for index, batch in enumerate(batches):
             rate = learning_rate(training, self.epoch * steps + index, training.epochs * steps)

@@ -9,6 +9,7 @@ from torch import nn
 
 from lipkd.config import CohortConfig
 from lipkd.methods.attention import Attention
+from lipkd.methods.consistency import OtherViews
 from lipkd.methods.dml import MutualLearning
 from lipkd.methods.independent import Independent
 from lipkd.methods.kdcl import BestLoss, MeanLogits, MinLogit
@@ -23,6 +24,7 @@ METHODS: dict[str, type[nn.Module]] = {
     "kdcl-best-loss": BestLoss,
     "kdcl-min-logit": MinLogit,
     "attention": Attention,
+    "consistency": OtherViews,
     "one": GatedBranches,
     "sequence": SequenceLevel,
 }

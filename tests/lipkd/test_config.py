@@ -62,6 +62,22 @@ def test_a_new_field_leaves_old_signatures_as_they_were() -> None:
     assert config(cohort={"peers": 2, "start_share": 0.4}).signature() != config(cohort={"peers": 2}).signature()
 
 
+def test_who_sees_what() -> None:
+    """`consistency` has a view per peer and 2.5 times the time masks; a single peer has neither."""
+    shared, own = config(cohort={"peers": 3}), config(cohort={"peers": 3, "views": "per-peer"})
+    assert (shared.views, own.views) == (1, 3) and own.shown == own.augment
+    masks = {"time_masks": 1}
+    three = config(cohort={"method": "consistency", "peers": 3}, augment=masks)
+    assert three.views == 3 and three.shown == three.augment.model_copy(update={"time_masks": 3})
+    alone = config(cohort={"method": "consistency", "views": "per-peer"}, augment=masks)
+    assert alone.views == 1 and alone.shown == alone.augment and alone.signature() == config(augment=masks).signature()
+    assert len({shared.signature(), own.signature(), three.signature()}) == 3
+    said = config(cohort={"method": "consistency", "peers": 3, "views": "per-peer"}, augment=masks)
+    assert said.signature() == three.signature()
+    idle = config(cohort={"peers": 3, "time_mask_factor": 4})
+    assert idle.signature() == shared.signature()
+
+
 def test_a_trial_name_says_what_the_trial_is() -> None:
     assert config().trial_name().startswith("vanilla-w1-b8-s0-")
     two = config(cohort={"method": "attention", "peers": 2, "widths": [0.5, 0.25]}, seed=3)

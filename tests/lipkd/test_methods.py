@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from lipkd.alignment import align
-from lipkd.batches import Batch, ClipReader
+from lipkd.batches import Batch, ClipReader, View
 from lipkd.cohort import Cohort
 from lipkd.config import parse_config
 from lipkd.losses import distillation, taught_frames, valid_frames
 from lipkd.methods import METHODS, make_method
+from lipkd.methods.consistency import OtherViews
 from lipkd.methods.dml import MutualLearning
 from lipkd.methods.independent import Independent
 from lipkd.methods.kdcl import BestLoss, MeanLogits, MinLogit
@@ -31,9 +32,7 @@ def batch(lengths: tuple[int, ...] = (3,), targets: tuple[int, ...] = (2,)) -> B
     clip = Clip("s/1", "s", 0, 3, 25.0, "a", (), "1.mp4")
     return Batch(
         clips=(clip,) * n,
-        frames=torch.zeros(n, 3, 1, 1, 1, dtype=torch.uint8),
-        gain=torch.ones(n, 1),
-        offset=torch.zeros(n, 1),
+        views=(View(torch.zeros(n, 3, 1, 1, 1, dtype=torch.uint8), torch.ones(n, 1), torch.zeros(n, 1)),),
         lengths=torch.tensor(lengths),
         targets=torch.tensor([targets] * n),
         target_lengths=torch.tensor([len(targets)] * n),
@@ -161,6 +160,14 @@ def test_the_gate_of_one_learns_which_branch_reads_which_clip() -> None:
     shares = gated.shares(trunk, clips.lengths)
     assert shares[0, 0] > 0.8 and shares[1, 1] > 0.8
     torch.testing.assert_close(shares.sum(1), torch.ones(2))
+
+
+def test_consistency_learns_the_mean_of_the_others() -> None:
+    teaching = OtherViews()([ONE, OTHER], batch(), ALPHABET)
+    assert torch.equal(teaching.targets[0][0], OTHER) and torch.equal(teaching.targets[1][0], ONE)
+    torch.testing.assert_close(teaching.ensemble, frames((1, 0, 1), (0, 1, 4), (3, 0, 1)))
+    three = OtherViews()([ONE, OTHER, frames((4, 2, 0), (0, 0, 0), (0, 0, 2))], batch(), ALPHABET)
+    torch.testing.assert_close(three.targets[0][0], frames((3, 1, 0), (0, 1, 2), (2, 0, 2)))
 
 
 def test_alignment_by_hand() -> None:

@@ -124,6 +124,16 @@ def test_the_branches_of_one_train_on_one_trunk_and_resume(tiny_store: ClipStore
     assert evaluate(tmp_path / "whole", device="cpu").rows == TrialFolder(tmp_path / "whole").read_predictions("best")
 
 
+def test_views_of_their_own_change_what_the_second_peer_sees(tiny_store: ClipStore, tmp_path: Path) -> None:
+    """Peer 0 of independent peers trains as ever, peer 1 does not; `consistency` shows both something else."""
+    cohorts: tuple[dict[str, str], ...] = ({}, {"views": "per-peer"}, {"method": "consistency"})
+    for name, cohort in zip("abc", cohorts, strict=True):
+        fit(config_of(tiny_store, cohort={"peers": 2, **cohort}, training={"epochs": 1}), tmp_path / name)
+    a, b, c = ([numbers(tmp_path / name)[0][1][f"train/ctc/peer_{i}"] for i in (0, 1)] for name in "abc")
+    assert a[0] == b[0] and a[1] != b[1]
+    assert a[0] != c[0] and a[1] != c[1]
+
+
 def test_peer_0_of_two_independent_peers_trains_like_vanilla(tiny_store: ClipStore, tmp_path: Path) -> None:
     """Same batches, same initialisation, same dropout: to the bit, over whole epochs."""
     for peers in (1, 2):
