@@ -114,7 +114,8 @@ class CohortConfig(Strict):
 
 class TrainingConfig(Strict):
     """Optimisation. `word_weight` is the strength of the word-level warm start, gone after `word_share`
-    of the epochs (lipkd/warmstart.py); `patience` 0 means no early stopping."""
+    of the epochs (`fading_weight`); `patience` 0 means no early stopping; `ema` is the decay per step of the
+    averaged weights that are evaluated and kept instead of the trained ones (lipkd/averaging.py), 0 for none."""
 
     epochs: int = Field(100, ge=1, le=100_000)
     batch_size: int = Field(8, ge=1, le=4096)
@@ -124,6 +125,7 @@ class TrainingConfig(Strict):
     clip_norm: float = Field(5.0, gt=0)
     word_weight: float = Field(1.0, ge=0, le=100)
     word_share: Share = 0.5
+    ema: float = Field(0.0, ge=0, lt=1)
     patience: int = Field(0, ge=0)
     checkpoint_every: int = Field(1, ge=1)
     precision: Literal["auto", "float32", "bf16"] = "auto"

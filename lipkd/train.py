@@ -2,6 +2,7 @@
 
     for every epoch
         for every batch: losses of all peers → gradients → clip per peer → AdamW at the scheduled rate
+                         → the averages of the weights follow, where they are wanted
         read the validation clips → metrics
         predictions and checkpoints → journal line → report
 
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lipkd import checkpoint
+from lipkd.averaging import averaged_copy, follow
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
 from lipkd.config import TrainingConfig, TrialConfig, parse_config
@@ -84,6 +86,7 @@ class Trainer:
         self.picture = (*self.reader.size, int(store.meta["channels"]))
         cohort = Cohort(config, picture=self.picture, n_words=len(vocabulary))
         self.cohort = cohort.to(self.device)
+        self.averaged = averaged_copy(self.cohort) if config.training.ema else self.cohort  # what reads, and is kept
         self.optimizer = make_optimizer(self.cohort, config.training)
         self.epoch = 0
         self.best: dict[str, float] = {"best/wer": math.inf, "best/cer": math.inf, "best/epoch": 0}
@@ -118,7 +121,7 @@ class Trainer:
         trained = self._train_epoch()
         train_seconds = time.monotonic() - began
         reading = read_clips(
-            self.cohort,
+            self.averaged,
             self.reader,
             self.val_clips,
             batch_size=training.batch_size,
@@ -160,7 +163,8 @@ class Trainer:
             views=config.views,
         )
         for index, batch in enumerate(batches):
-            rate = learning_rate(training, self.epoch * steps + index, training.epochs * steps)
+            step = self.epoch * steps + index
+            rate = learning_rate(training, step, training.epochs * steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             with autocast(self.device, training.precision):
@@ -172,6 +176,8 @@ class Trainer:
             for parameters in self.cohort.parameter_groups():
                 torch.nn.utils.clip_grad_norm_(parameters, training.clip_norm)
             self.optimizer.step()
+            if training.ema:
+                follow(self.averaged, self.cohort, training.ema, step)
             for name, value in losses.terms.items():
                 sums[name].append(value)
         means = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
@@ -190,7 +196,7 @@ class Trainer:
             write_jsonl(self.folder.predictions("best"), reading.rows)
             header = {"alphabet": self.reader.alphabet.characters}
             write_atomic(self.folder.posteriors, lambda temporary: save_file(reading.posteriors, temporary, header))
-            deployed = {f"model/{name}": value for name, value in self.cohort.deployed().items()}
+            deployed = {f"model/{name}": value for name, value in self.averaged.deployed().items()}
             checkpoint.save(self.folder.checkpoint("best"), deployed, self._info())
 
     def _checkpoint_last(self) -> None:
@@ -198,6 +204,8 @@ class Trainer:
         over = self.epoch == training.epochs or self._out_of_patience()
         if over or self.epoch % training.checkpoint_every == 0:
             model = {f"model/{name}": value for name, value in self.cohort.state_dict().items()}
+            if training.ema:
+                model |= {f"{checkpoint.AVERAGE}{name}": value for name, value in self.averaged.state_dict().items()}
             state = model | checkpoint.optimizer_tensors(self.optimizer)
             checkpoint.save(self.folder.checkpoint("last"), state, self._info())
 
@@ -218,6 +226,8 @@ class Trainer:
         if changed := changed - {"training.device", "training.threads", "training.checkpoint_every"}:
             raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
         self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))
+        if self.config.training.ema:
+            self.averaged.load_state_dict(checkpoint.tensors_under(tensors, checkpoint.AVERAGE))
         checkpoint.restore_optimizer(self.optimizer, tensors)
         self.epoch = info["epoch"]
         self.best = info["best"]
