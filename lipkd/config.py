@@ -34,7 +34,7 @@ class DataConfig(Strict):
     `random` holds out `val_share` and `test_share` of all clips; `unseen` holds out all clips of
     `val_speakers` and `test_speakers`; `overlapped` holds out `val_clips` and `test_clips` clips of
     every speaker. `crop` (height, width) resizes the store's pictures, `zoom` shows their middle only
-    (1/zoom of each side).
+    (1/zoom of each side). Clips and speakers named in `exclude` take no part at all.
     """
 
     store: str
@@ -46,6 +46,7 @@ class DataConfig(Strict):
     test_clips: int = Field(0, ge=0)
     val_share: Share = 0.1
     test_share: Share = 0.0
+    exclude: tuple[str, ...] = ()
     crop: tuple[Annotated[int, Field(ge=16, le=512)], Annotated[int, Field(ge=16, le=512)]] | None = None
     zoom: float = Field(1.0, ge=1, le=4)
     alphabet: str = LETTERS

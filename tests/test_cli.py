@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lipkd.cli import build_parser, main, override
+from lipkd.cli import build_parser, main
+from lipkd.commands.learning import override
 from lipkd.config import parse_config
 from lipkd.errors import LipkdError
 from lipkd.store import ClipStore

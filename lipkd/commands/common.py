@@ -1,0 +1,29 @@
+"""What the commands of several subjects share."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Protocol
+
+
+class AddCommand(Protocol):
+    """Adds a command of a `name` that `run` does; `summary` is its line in the help."""
+
+    def __call__(self, name: str, run: "Run", summary: str) -> argparse.ArgumentParser: ...
+
+
+class Run(Protocol):
+    """Does a command; returns the exit code."""
+
+    def __call__(self, arguments: argparse.Namespace, /) -> int: ...
+
+
+def add_mlruns(parser: argparse.ArgumentParser) -> None:
+    """Where trials and their tracking lie."""
+    default = Path(os.environ.get("LIPKD_MLRUNS") or "mlruns")
+    parser.add_argument("--mlruns", type=Path, default=default, metavar="FOLDER", help=f"tracking folder ({default})")
+
+
+def add_tracking(parser: argparse.ArgumentParser) -> None:
+    """Which MLflow is told."""
+    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: the database in MLRUNS)")

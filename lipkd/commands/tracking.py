@@ -1,0 +1,67 @@
+"""Commands that run sweeps, track them and show them."""
+
+import argparse
+from pathlib import Path
+
+from lipkd.commands.common import AddCommand, add_mlruns, add_tracking
+
+
+def add(command: AddCommand) -> None:
+    """Add these commands to the parser."""
+    sweep = command("sweep", _sweep, "run the trials of a sweep file and track them in MLflow")
+    sweep.add_argument("file", type=Path, metavar="FILE", help="sweep file (YAML)")
+    sweep.add_argument("--resume", action="store_true", help="go on with a sweep of this name, or start it")
+    sweep.add_argument("--dry-run", action="store_true", help="print the trials and what they cost, then stop")
+    sweep.add_argument("--address", help="Ray cluster to run on (default: this machine alone)")
+    sweep.add_argument("--storage", type=Path, metavar="FOLDER", help="where trial folders go (default: MLRUNS/sweeps)")
+    add_mlruns(sweep)
+    add_tracking(sweep)
+
+    sync = command("sync", _sync, "bring trial folders, made here or elsewhere, into MLflow")
+    sync.add_argument(
+        "folders", type=Path, nargs="*", metavar="FOLDER", help="sweeps or trials (default: all in MLRUNS)"
+    )
+    add_mlruns(sync)
+    add_tracking(sync)
+
+    ui = command("ui", _ui, "open the MLflow UI on the tracking folder")
+    dashboard = command("dashboard", _dashboard, "open the dashboard: leaderboard, learning curves, replay")
+    for server, port in ((ui, 5000), (dashboard, 8501)):
+        server.add_argument("--port", type=int, default=port, help=f"(default: {port})")
+        add_mlruns(server)
+        add_tracking(server)
+    dashboard.add_argument("--host", default="127.0.0.1", help="(default: 127.0.0.1, this machine only)")
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from tuning.sweep import run_sweep
+
+    return run_sweep(
+        arguments.file,
+        mlruns=arguments.mlruns,
+        resume=arguments.resume,
+        address=arguments.address,
+        tracking_uri=arguments.tracking_uri,
+        storage=arguments.storage,
+        dry_run=arguments.dry_run,
+    ).exit_code
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    from tuning.sync import sync_folders
+
+    return sync_folders(arguments.folders, mlruns=arguments.mlruns, tracking_uri=arguments.tracking_uri)
+
+
+def _ui(arguments: argparse.Namespace) -> int:
+    from tuning.ui import open_ui
+
+    return open_ui(mlruns=arguments.mlruns, tracking_uri=arguments.tracking_uri, port=arguments.port)
+
+
+def _dashboard(arguments: argparse.Namespace) -> int:
+    from dashboard.launch import run_dashboard
+    from tuning.tracking import choose_uri
+
+    uri = choose_uri(arguments.mlruns, arguments.tracking_uri)
+    return run_dashboard(uri, port=arguments.port, host=arguments.host)
