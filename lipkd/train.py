@@ -31,6 +31,7 @@ from lipkd.device import autocast, peak_megabytes, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluate import Reading, rates, read_clips
 from lipkd.files import write_atomic, write_json, write_jsonl
+from lipkd.initial import find_source, start_from
 from lipkd.lock import only_one
 from lipkd.seeds import generator
 from lipkd.splits import make_split
@@ -42,16 +43,25 @@ OnReport = Callable[[int, dict[str, float]], None]
 ORPHAN_S = 20  # a sweep's worker outlives a killed driver for a moment; the trial's next process waits for it
 
 
-def fit(config: TrialConfig, path: Path, *, on_report: OnReport | None = None) -> dict[str, float]:
+def fit(
+    config: TrialConfig,
+    path: Path,
+    *,
+    on_report: OnReport | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> dict[str, float]:
     """Train the trial in folder `path`, or go on with it from its last checkpoint.
 
     `on_report(step, metrics)` is called after each new epoch, when journal and files are on disk; what it
-    raises ends the training and goes through to the caller. Returns the last metrics. Raises LipkdError
+    raises ends the training and goes through to the caller. `on_note` hears what weights a trial starts from, when it
+    does so from another trial's. Returns the last metrics. Raises LipkdError
     for a configuration that doesn't fit its store, FloatingPointError when the loss is no longer finite.
     """
     folder = TrialFolder(path)
     with only_one(folder.lock, f"trial {path}", wait=ORPHAN_S):
         trainer = Trainer(config, folder)  # raises before anything but the lock is written
+        if trainer.initial and on_note:
+            on_note(trainer.initial["summary"])
         with _recorded_state(folder):
             return trainer.run(on_report)
 
@@ -86,12 +96,16 @@ class Trainer:
         self.picture = (*self.reader.size, int(store.meta["channels"]))
         cohort = Cohort(config, picture=self.picture, n_words=len(vocabulary))
         self.cohort = cohort.to(self.device)
+        begins = not folder.checkpoint("last").is_file()
+        self.initial = self._initialise() if begins and config.training.init_from else None
         self.averaged = averaged_copy(self.cohort) if config.training.ema else self.cohort  # what reads, and is kept
         self.optimizer = make_optimizer(self.cohort, config.training)
         self.epoch = 0
         self.best: dict[str, float] = {"best/wer": math.inf, "best/cer": math.inf, "best/epoch": 0}
-        if folder.checkpoint("last").is_file():
+        if not begins:
             self._restore()
+        if self.initial:
+            write_json(folder.path / "init_report.json", self.initial)
         write_json(folder.path / "config.json", config.to_json())
         write_json(folder.path / "split.json", {**split.to_json(), "store_digest": store.meta["digest"]})
         self.journal = Journal(folder.journal)
@@ -218,12 +232,20 @@ class Trainer:
             "config": self.config.to_json(),
         }
 
+    def _initialise(self) -> dict[str, Any]:
+        """Give the cohort the weights to start from; the report of what was taken over."""
+        training = self.config.training
+        source = find_source(str(training.init_from))
+        if source.digest != training.init_digest:
+            raise LipkdError(f"training.init_from = {training.init_from}: has other weights than when this was planned")
+        return start_from(source, self.cohort, self.config, self.picture)
+
     def _restore(self) -> None:
         path = self.folder.checkpoint("last")
         tensors, info = checkpoint.load(path)
         begun = parse_config(info["config"], str(path)).to_json()  # with the defaults of fields that are new since
         changed = set(differing_fields(begun, self.config.to_json()))
-        if changed := changed - {"training.device", "training.threads", "training.checkpoint_every"}:
+        if changed := changed - {f"training.{name}" for name in ("device", "threads", "checkpoint_every", "init_from")}:
             raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
         self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))
         if self.config.training.ema:
