@@ -5,7 +5,9 @@
 
 Peers that all started from the same weights would have little to teach each other. Mixing in a share of each one's
 own initialisation is what Ash & Adams 2020 call shrink and perturb; it sets them apart and keeps most of what
-was learnt. Peer 0 stays as given, so that it starts as vanilla does.
+was learnt. On the Italian corpus (width 0.5, a third of the validation clips, WER 0.41 as given) a share of 0.1
+left WER at 0.41 while the peer said 0.94 of its characters as the given one did; 0.2 gave 0.43 and 0.88, 0.3
+gave 0.52 and 0.82. Peer 0 stays as given, so that it starts as vanilla does.
 
 The output layer is carried over symbol by symbol, so a network may go on with another alphabet.
 """
