@@ -12,17 +12,16 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lipkd.augment import change_light, change_pictures, frame_indices
 from lipkd.config import AugmentConfig
+from lipkd.pictures import Channels, fitted, own_light, scaled, stacked, standardising
 from lipkd.store import Clip, ClipStore, Frames
 from lipkd.text import Alphabet, letters
 
 IGNORE = -100  # a frame label that no loss counts
-Channels = NDArray[np.float32]
 CACHE_BYTES = 4 << 30
 WINDOW = 16  # batches among which clips are sorted by length
 
@@ -41,8 +40,7 @@ class View:
 
     def values(self) -> Tensor:
         """Standardised values (B, C, T, H, W) float32, channels last in memory; computed where the view lies."""
-        values = self.frames * self.gain[:, None, None, None] + self.offset[:, None, None, None]
-        return values.permute(0, 4, 1, 2, 3)
+        return scaled(self.frames, self.gain, self.offset)
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ class ClipReader:
         if frames.shape[1:3] == self.size and self.zoom == 1:
             return frames
         if clip.id not in self._cache:
-            small = resize(centre(frames, self.zoom), self.size)
+            small = fitted(frames, self.size, self.zoom)
             if self._cached_bytes + small.nbytes > CACHE_BYTES:
                 return small
             self._cache[clip.id] = small
@@ -138,11 +136,9 @@ class ClipReader:
         return self._cache[clip.id]
 
     def light(self, clip: Clip) -> tuple[Channels, Channels]:
-        """Mean and deviation (C,) of the clip's own values: cameras and rooms differ more than mouths do."""
+        """Mean and deviation (C,) of the clip's own values."""
         if clip.id not in self._light:
-            pixels = self.pictures(clip).reshape(-1, self.store.meta["channels"])
-            mean, std = pixels.mean(0), pixels.std(0)
-            self._light[clip.id] = mean.astype(np.float32), np.maximum(std, 1.0).astype(np.float32)
+            self._light[clip.id] = own_light(self.pictures(clip))
         return self._light[clip.id]
 
     def training(
@@ -204,7 +200,7 @@ class ClipReader:
             targets[row, : len(encoded[row])] = encoded[row]
         return Batch(
             clips=tuple(s.clip for s in shown),
-            views=tuple(_view(view, longest) for view in views),
+            views=tuple(_view(view) for view in views),
             lengths=torch.tensor([len(s.frames) for s in shown]),
             targets=torch.from_numpy(targets),
             target_lengths=torch.tensor([len(e) for e in encoded]),
@@ -220,36 +216,18 @@ class ClipReader:
         return labels
 
 
-def _view(shown: list[_Shown], longest: int) -> View:
-    frames = np.zeros((len(shown), longest, *shown[0].frames.shape[1:]), np.uint8)
-    for row, s in enumerate(shown):
-        frames[row, : len(s.frames)] = s.frames
-    gain = np.stack([s.gain / s.std for s in shown])
-    offset = np.stack([s.offset - s.mean * s.gain / s.std for s in shown])
+def _view(shown: list[_Shown]) -> View:
+    light = [standardising(s.mean, s.std, s.gain, s.offset) for s in shown]
     return View(
-        frames=torch.from_numpy(frames),
-        gain=torch.from_numpy(gain.astype(np.float32)),
-        offset=torch.from_numpy(offset.astype(np.float32)),
+        frames=torch.from_numpy(stacked([s.frames for s in shown])),
+        gain=torch.from_numpy(np.stack([gain for gain, _ in light]).astype(np.float32)),
+        offset=torch.from_numpy(np.stack([offset for _, offset in light]).astype(np.float32)),
     )
 
 
 def least_frames(encoded: list[int]) -> int:
     """Frames that CTC needs for a transcript: one a letter, and a blank between equal neighbours."""
     return len(encoded) + sum(a == b for a, b in itertools.pairwise(encoded))
-
-
-def centre(frames: Frames, zoom: float) -> Frames:
-    """The middle of the pictures (T, H, W, C): 1/zoom of each side."""
-    height, width = (max(round(side / zoom), 1) for side in frames.shape[1:3])
-    top, left = (frames.shape[1] - height) // 2, (frames.shape[2] - width) // 2
-    return frames[:, top : top + height, left : left + width]
-
-
-def resize(frames: Frames, size: tuple[int, int]) -> Frames:
-    """Frames (T, H, W, C) at another (height, width), bilinear with antialiasing."""
-    planes = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).float()
-    planes = F.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
-    return planes.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 
 Job = TypeVar("Job")

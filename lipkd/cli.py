@@ -8,10 +8,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lipkd import __version__
-from lipkd.commands import data, learning, tracking
+from lipkd.commands import data, learning, models, tracking
 from lipkd.commands.common import Run
 from lipkd.errors import LipkdError
 
@@ -59,7 +59,21 @@ def _refuse(message: str) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Wrong usage is one sentence, like all wrong input; `--help` has the rest."""
+    """Wrong usage is one sentence, like all wrong input; `--help` has the rest.
+
+    A parser that is `intermixed` takes options between its arguments as well: `predict MODEL --json CLIP CLIP`.
+    """
+
+    intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if not self.intermixed:
+            return super().parse_known_args(args, namespace)
+        self.intermixed = False  # it calls this method itself, for either kind
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"lipkd: {message} (see {self.prog} --help)\n")
@@ -74,8 +88,9 @@ def build_parser() -> argparse.ArgumentParser:
     def command(name: str, run: Run, summary: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         added.set_defaults(run=run)
+        added.intermixed = True
         return added
 
-    for subject in (data, learning, tracking):
+    for subject in (data, learning, models, tracking):
         subject.add(command)
     return parser

@@ -10,6 +10,8 @@ from preprocessing.decoding import BadClip, read_pictures
 from preprocessing.quiet_cv2 import cv2
 from preprocessing.ticks import Span, video_pictures
 
+LARGEST_CROP = 200  # pixels wide; a wider video shows more than a mouth
+
 
 def read_crops(path: Path, span: Span | None, size: tuple[int, int]) -> Frames:
     """The frames of a clip at 25 frames/s, RGB (T, height, width, 3) uint8; `size` is (height, width).
@@ -57,6 +59,11 @@ def picture_width(path: Path) -> int:
         return int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)) if capture.isOpened() else 0
     finally:
         capture.release()
+
+
+def to_grey(frames: Frames) -> Frames:
+    """RGB (T, H, W, 3) → grey (T, H, W, 1)."""
+    return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])[..., None].astype(np.uint8)
 
 
 def _fit(picture: NDArray[np.uint8], size: tuple[int, int]) -> Frames:

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from lipkd.errors import LipkdError
 from lipkd.lock import only_one
 from lipkd.store import Frames, StoreWriter
 from lipkd.text import LETTERS, Alphabet
 from preprocessing.bundle import digest_of, find_bundle
-from preprocessing.crops import picture_width, read_crops
+from preprocessing.crops import LARGEST_CROP, picture_width, read_crops, to_grey
 from preprocessing.decoding import BadClip
 from preprocessing.face_cache import FaceCache, Seen
 from preprocessing.faces import CropOptions
@@ -29,10 +27,8 @@ from preprocessing.layouts import Layout, choose, find_sources
 from preprocessing.packing import Prepared, Summary, check_fit, transcript_of, write_store
 from preprocessing.pool import check_all
 from preprocessing.progress import OnProgress
-from preprocessing.quiet_cv2 import cv2
 
 Face = Literal["auto", "yes", "no"]
-LARGEST_CROP = 200  # pixels wide; a wider video shows more than a mouth
 LOOK_AT = 20  # clips, to see whether a corpus shows faces or mouths
 
 
@@ -139,13 +135,9 @@ class Preparer:
             check_fit(said, len(frames), self.alphabet)
         except BadClip as reason:
             return reason
-        return Prepared(_grey(frames) if self.options.grey else frames, said, seen)
+        return Prepared(to_grey(frames) if self.options.grey else frames, said, seen)
 
     def _read(self, source: Source) -> tuple[Frames, Seen | None]:
         if self.cache is not None:
             return self.cache.crop(source)
         return read_crops(source.path, source.span, self.options.size), None
-
-
-def _grey(frames: Frames) -> Frames:
-    return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])[..., None].astype(np.uint8)

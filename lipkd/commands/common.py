@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from lipkd.errors import LipkdError
+
 
 class AddCommand(Protocol):
     """Adds a command of a `name` that `run` does; `summary` is its line in the help."""
@@ -27,3 +29,14 @@ def add_mlruns(parser: argparse.ArgumentParser) -> None:
 def add_tracking(parser: argparse.ArgumentParser) -> None:
     """Which MLflow is told."""
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow server (default: the database in MLRUNS)")
+
+
+def sentences_of(path: Path) -> tuple[str, ...]:
+    """The sentences of a closed list, a line each; raises LipkdError when the file holds none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise LipkdError(f"{path}: not UTF-8 text") from error
+    if not (sentences := tuple(line.strip() for line in lines if line.strip())):
+        raise LipkdError(f"{path}: holds no sentence")
+    return sentences

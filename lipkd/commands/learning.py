@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lipkd.commands.common import AddCommand, add_mlruns
+from lipkd.commands.common import AddCommand, add_mlruns, sentences_of
 from lipkd.errors import LipkdError
 
 
@@ -89,8 +89,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     sentences = arguments.sentences
     if sentences not in (None, "train"):
-        lines = Path(sentences).read_text(encoding="utf-8").splitlines()
-        sentences = tuple(line.strip() for line in lines if line.strip())
+        sentences = sentences_of(Path(sentences))
     reading = evaluate(
         arguments.trial,
         which=arguments.which,

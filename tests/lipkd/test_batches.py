@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from lipkd.augment import change_light, change_pictures, frame_indices
-from lipkd.batches import IGNORE, Batch, ClipReader, View, centre, least_frames, resize
+from lipkd.batches import IGNORE, Batch, ClipReader, View, least_frames
 from lipkd.config import AugmentConfig
+from lipkd.pictures import centre, resize
 from lipkd.store import Clip, ClipStore, StoreWriter
 from lipkd.text import Alphabet
 
