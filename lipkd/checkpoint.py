@@ -15,6 +15,8 @@ from torch import Tensor
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic
 
+AVERAGE = "average/"  # before the names of averaged weights; the trained ones are under `model/`
+
 
 def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
     """Write tensors and `info` (JSON) to `path`, atomically. A tensor under two names is written twice."""
@@ -55,6 +57,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
             _, index, key = name.split("/")
             whole["state"].setdefault(int(index), {})[key] = value
     optimizer.load_state_dict(whole)
+
+
+def read_with(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the cohort that reads: the averaged weights where there are some, else the trained ones."""
+    return tensors_under(tensors, AVERAGE) or tensors_under(tensors, "model/")
 
 
 def tensors_under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -115,7 +115,12 @@ class CohortConfig(Strict):
 
 class TrainingConfig(Strict):
     """Optimisation. `word_weight` is the strength of the word-level warm start, gone after `word_share`
-    of the epochs (lipkd/warmstart.py); `patience` 0 means no early stopping."""
+    of the epochs (`fading_weight`); `patience` 0 means no early stopping; `ema` is the decay per step of the
+    averaged weights that are evaluated and kept instead of the trained ones (lipkd/averaging.py), 0 for none.
+
+    `init_from` is a trial folder or a checkpoint whose best peer is where the peers start, as far as layers fit
+    (lipkd/initial.py); all peers but the first mix in `init_spread` of their own fresh weights. `parse_config`
+    fills in `init_digest`, which says what the weights are, wherever they lie."""
 
     epochs: int = Field(100, ge=1, le=100_000)
     batch_size: int = Field(8, ge=1, le=4096)
@@ -125,11 +130,21 @@ class TrainingConfig(Strict):
     clip_norm: float = Field(5.0, gt=0)
     word_weight: float = Field(1.0, ge=0, le=100)
     word_share: Share = 0.5
+    ema: float = Field(0.0, ge=0, lt=1)
+    init_from: str | None = None
+    init_digest: str | None = Field(None, pattern="^[0-9a-f]{16}$")
+    init_spread: Share = 0.1
     patience: int = Field(0, ge=0)
     checkpoint_every: int = Field(1, ge=1)
     precision: Literal["auto", "float32", "bf16"] = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threads: int = Field(0, ge=0, le=1024)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TrainingConfig":
+        if self.init_digest and not self.init_from:
+            raise ValueError("init_digest says what is in training.init_from, which is missing")
+        return self
 
 
 class EvaluationConfig(Strict):
@@ -213,8 +228,10 @@ class TrialConfig(Strict):
         the method of a single peer, which has nobody to learn from.
         """
         value = self.model_dump(mode="json", exclude_defaults=True)
-        for field in ("device", "threads", "checkpoint_every"):
+        for field in ("device", "threads", "checkpoint_every", "init_from"):
             value.get("training", {}).pop(field, None)
+        if self.cohort.peers == 1 or self.training.init_from is None:
+            value.get("training", {}).pop("init_spread", None)
         if self.cohort.peers == 1 and "cohort" in value:
             value["cohort"] = {name: part for name, part in value["cohort"].items() if name == "widths"}
         value.get("cohort", {}).pop("views" if self.cohort.method == "consistency" else "time_mask_factor", None)
@@ -230,8 +247,21 @@ class TrialConfig(Strict):
 
 
 def parse_config(value: Any, where: str = "configuration") -> TrialConfig:
-    """A TrialConfig from plain data; raises LipkdError with one sentence that names every bad field."""
-    return validate(TrialConfig, value, where)
+    """A TrialConfig from plain data; raises LipkdError with one sentence that names every bad field.
+
+    The weights to start from, if any, are read once, to know their digest; a configuration that has it, such as
+    every one on disk, can be read where they are not.
+    """
+    config = validate(TrialConfig, value, where)
+    if config.training.init_from is None or config.training.init_digest is not None:
+        return config
+    from lipkd.initial import weights_digest  # torch, for those alone who need it
+
+    try:
+        digest = weights_digest(config.training.init_from)
+    except LipkdError as error:
+        raise LipkdError(f"{where}: {error}") from error
+    return config.model_copy(update={"training": config.training.model_copy(update={"init_digest": digest})})
 
 
 def validate(model: type[Model], value: Any, where: str) -> Model:
@@ -267,5 +297,5 @@ def load_yaml(path: str | Path) -> Any:
 
 
 def load_config(path: str | Path) -> TrialConfig:
-    """A TrialConfig from a YAML or JSON file; a relative `data.store` is relative to the working folder."""
+    """A TrialConfig from a YAML or JSON file; relative paths in it are relative to the working folder."""
     return parse_config(load_yaml(path), str(path))

@@ -124,14 +124,16 @@ def rates(reading: Reading) -> dict[str, float]:
 
 
 def load_cohort(folder: TrialFolder, which: Literal["last", "best"]) -> tuple[Cohort, TrialConfig, dict[str, Any]]:
-    """The trained peers of a trial, their configuration and the checkpoint's `info`."""
+    """The trained peers of a trial (their averages, where it has some), their configuration and the checkpoint's
+    `info`."""
     tensors, info = checkpoint.load(folder.checkpoint(which))
+    tensors = checkpoint.read_with(tensors)
     config = parse_config(info["config"], str(folder.checkpoint(which)))
     cohort = Cohort(config, picture=tuple(info["picture"]), n_words=0)
     for index, peer in enumerate(cohort.peers):
-        peer.load_state_dict(checkpoint.tensors_under(tensors, f"model/peers.{index}."))
+        peer.load_state_dict(checkpoint.tensors_under(tensors, f"peers.{index}."))
     if cohort.gate is not None:
-        cohort.gate.load_state_dict(checkpoint.tensors_under(tensors, "model/method."))
+        cohort.gate.load_state_dict(checkpoint.tensors_under(tensors, "method."))
     return cohort, config, info
 
 

@@ -45,10 +45,16 @@ class NetworkShape:
     @property
     def features(self) -> int:
         """Length of a frame's feature vector between convolutions and GRU."""
-        height, width = (self.height + 1) // 2, (self.width + 1) // 2
-        for _ in KERNELS:
-            height, width = height // 2, width // 2
+        height, width = map_size(self.height, self.width)
         return self.channels[-1] * height * width
+
+
+def map_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of what the convolutions make of a picture: halved by the stride, then by each pooling."""
+    height, width = (height + 1) // 2, (width + 1) // 2
+    for _ in KERNELS:
+        height, width = height // 2, width // 2
+    return height, width
 
 
 def network_shape(

@@ -167,8 +167,36 @@ def test_a_trial_that_stops_between_epochs_resumes_to_the_same_numbers(tiny_stor
     assert same_weights(tmp_path / "parts", tmp_path / "whole")
 
 
+def test_averaged_weights_are_read_kept_and_resumed(tiny_store: ClipStore, tmp_path: Path) -> None:
+    training = {"epochs": 3, "ema": 0.9}
+    config = config_of(tiny_store, cohort={"method": "one", "peers": 2}, training=training)
+    fit(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, tmp_path / "parts", on_report=_interrupted)
+    fit(config, tmp_path / "parts")
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+    assert same_weights(tmp_path / "parts", tmp_path / "whole")
+    # The weights that are trained know nothing of their averages, and what is read is the averages.
+    fit(config_of(tiny_store, cohort={"method": "one", "peers": 2}), tmp_path / "plain")
+    last, plain = weights(tmp_path / "whole"), weights(tmp_path / "plain")
+    assert all(torch.equal(plain[name], last[name]) for name in plain)
+    assert not any(name.startswith("average/") for name in plain)
+    for which in ("last", "best"):
+        rows = TrialFolder(tmp_path / "whole").read_predictions(which)
+        assert evaluate(tmp_path / "whole", which=which, device="cpu").rows == rows
+    ctc = [numbers(tmp_path / name)[-1][1] for name in ("whole", "plain")]
+    assert ctc[0]["train/ctc/peer_0"] == ctc[1]["train/ctc/peer_0"] and ctc[0]["val/ctc"] != ctc[1]["val/ctc"]
+
+
+def test_the_best_checkpoint_holds_the_averages(tiny_store: ClipStore, tmp_path: Path) -> None:
+    fit(config_of(tiny_store, training={"epochs": 1, "ema": 0.5}), tmp_path)
+    best, last = weights(tmp_path, "best"), weights(tmp_path)
+    assert all(torch.equal(best[name], last[name.replace("model/", "average/")]) for name in best)
+    assert not torch.equal(best["model/peers.0.output.weight"], last["model/peers.0.output.weight"])
+
+
 def test_sigkill_at_three_random_moments_changes_nothing(tiny_store: ClipStore, tmp_path: Path) -> None:
-    config = config_of(tiny_store, cohort={"method": "attention", "peers": 2}, training={"epochs": 6})
+    config = config_of(tiny_store, cohort={"method": "attention", "peers": 2}, training={"epochs": 6, "ema": 0.9})
     fit(config, tmp_path / "whole")
     (tmp_path / "trial.json").write_text(json.dumps(config.to_json()))
     code = (
