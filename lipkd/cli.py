@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from lipkd import __version__
-from lipkd.commands import data, learning, models, tracking
+from lipkd.commands import bench, data, learning, models, tracking
 from lipkd.commands.common import Run
 from lipkd.errors import LipkdError
 
@@ -91,6 +91,6 @@ def build_parser() -> argparse.ArgumentParser:
         added.intermixed = True
         return added
 
-    for subject in (data, learning, models, tracking):
+    for subject in (data, learning, models, tracking, bench):
         subject.add(command)
     return parser
