@@ -12,6 +12,7 @@ from ray.tune import Callback
 from lipkd.trial import ENDED, TrialFolder
 from tuning import halt
 from tuning.record import SweepRecord
+from tuning.trainable import STALLED
 
 STATUS_S = 30.0
 Arguments = ParamSpec("Arguments")
@@ -43,6 +44,12 @@ class Progress(Callback):
         self.began = self.told = time.monotonic()
         self.last: dict[str, tuple[int, float]] = {}
         self.running: set[str] = set()
+        self.stalled: dict[str, str] = {}  # trials that can't get on, and why: no other could either
+
+    @property
+    def halted(self) -> bool:
+        """Whether no trial is to begin any more."""
+        return bool(self.stalled) or halt.asked(self.record.folder)
 
     @never_raises
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -51,7 +58,10 @@ class Progress(Callback):
 
     @never_raises
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
-        self.last[_name(trial)] = (int(result["step"]), float(result[self.metric]))
+        if STALLED in result:
+            self.stalled[_name(trial)] = str(result[STALLED])
+        else:
+            self.last[_name(trial)] = (int(result["step"]), float(result[self.metric]))
 
     @never_raises
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -60,11 +70,13 @@ class Progress(Callback):
     @never_raises
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         folder = self._folder(trial)
+        if folder.name in self.stalled:
+            self._paused(folder.name, self.stalled[folder.name])
+            return
         if folder.state()["state"] == "running":  # the training loop did not get to its end
-            if halt.asked(self.record.folder):
+            if self.halted:
                 # If it was a scheduler all the same, that will say so again when it sees the epochs again.
-                self.running.discard(folder.name)
-                self._say(f"paused   {folder.name}: {self._at(folder.name)}")
+                self._paused(folder.name, self._at(folder.name))
                 return
             step, _ = self.last.get(folder.name, (0, 0.0))
             if step >= folder.config().training.epochs:
@@ -96,6 +108,10 @@ class Progress(Callback):
 
     def _folder(self, trial: Any) -> TrialFolder:
         return TrialFolder(self.record.folder / _name(trial))
+
+    def _paused(self, name: str, why: str) -> None:
+        self.running.discard(name)
+        self._say(f"paused   {name}: {why}")
 
     def _ended(self, folder: TrialFolder) -> None:
         self.running.discard(folder.name)

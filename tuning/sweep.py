@@ -21,7 +21,7 @@ from tuning.record import SweepRecord, driver_lock
 from tuning.space import Choice
 from tuning.sweep_file import SweepConfig, load_sweep
 from tuning.table import Row, result_row, result_table
-from tuning.tracking import choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
+from tuning.tracking import NoAnswer, choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
 from tuning.watch import LOG, SyncProcess
 
 if TYPE_CHECKING:
@@ -54,13 +54,15 @@ def run_sweep(
     storage: Path | None = None,
     dry_run: bool = False,
     only_failed: bool = False,
+    offline: bool = False,
 ) -> SweepResult:
     """Run a sweep file, or go on with a sweep (`resume`); `file` may also be the folder of a sweep.
 
     Trials lie in `storage`/NAME (default: the file's storage, LIPKD_STORAGE, `mlruns`/sweeps). What can be
     known to be wrong is raised as LipkdError before a trial starts; afterwards a trial that fails costs
     that trial only. With `dry_run` the plan is printed and nothing is written. With `only_failed` the trials
-    that failed go on from their checkpoints, and no others.
+    that failed go on from their checkpoints, and no others. A new sweep begins without an answer from the
+    tracking store only if `offline`; one that goes on needs none.
     """
     folder = sweep_folder(file, mlruns, storage)
     file = file / "sweep.yaml" if file.is_dir() else file
@@ -73,8 +75,13 @@ def run_sweep(
     check_data([*edges, *planner.trials()], str(file))
     uri = choose_uri(mlruns, tracking_uri, sweep.tracking_uri, record.tracking_uri)
     record.tracking_uri = public_uri(uri)
-    if not dry_run:
-        _check_tracking(uri, record, mlruns)
+    if not (dry_run or offline):
+        try:
+            _check_tracking(uri, record, mlruns)
+        except NoAnswer as error:
+            if not record.trials:
+                raise LipkdError(f"{error}; --offline begins without it, and `lipkd sync` sends later") from error
+            print(f"{error}; the sweep goes on, and what is missing there is sent when it does", flush=True)
 
     from tuning import engine  # Ray, only now that the plan is known to be good
 

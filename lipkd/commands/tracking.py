@@ -20,6 +20,7 @@ def add(command: AddCommand) -> None:
     sweep.add_argument("--dry-run", action="store_true", help="print the trials and what they cost, then stop")
     sweep.add_argument("--address", help="Ray cluster to run on (default: this machine alone)")
     sweep.add_argument("--storage", type=Path, metavar="FOLDER", help="where trial folders go (default: MLRUNS/sweeps)")
+    sweep.add_argument("--offline", action="store_true", help="begin even if the MLflow server does not answer")
     add_mlruns(sweep)
     add_tracking(sweep)
 
@@ -66,6 +67,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         storage=arguments.storage,
         dry_run=arguments.dry_run,
         only_failed=arguments.only_failed,
+        offline=arguments.offline,
     ).exit_code
 
 

@@ -8,6 +8,7 @@ from lipkd.lock import only_one
 from tests.tuning.trials import write_trial
 from tuning.progress import Progress
 from tuning.record import SweepRecord, driver_lock, standing
+from tuning.trainable import STALLED
 
 
 def tune_trial(name: str) -> Any:
@@ -27,6 +28,20 @@ def test_a_trial_that_tune_ends_was_stopped_unless_it_was_through(tmp_path: Path
     callback.on_trial_complete(0, [], tune_trial("one"))
     assert folder.state()["state"] == state
     assert folder.state()["reason"] == ("by the scheduler at epoch 2, val/wer 0.500" if state == "stopped" else "")
+
+
+def test_a_trial_on_a_full_disk_is_paused_and_no_other_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_trial(tmp_path, [0.5], name="one")
+    callback = progress(tmp_path)
+    callback.on_trial_result(0, [], tune_trial("one"), {"step": 1, "val/wer": 0.5})
+    assert not callback.halted
+    callback.on_trial_result(0, [], tune_trial("one"), {"step": 1, "val/wer": 0.5, STALLED: "the disk is full"})
+    callback.on_trial_complete(0, [], tune_trial("one"))
+    assert callback.halted
+    assert folder.state()["state"] == "running"
+    assert "paused   one: the disk is full" in capsys.readouterr().out
 
 
 def test_a_trial_that_ended_by_itself_keeps_its_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
