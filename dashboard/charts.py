@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from dashboard.mistakes import VISEME_OF, Confusion
 from dashboard.pairing import Gain, groups, width_value
 from dashboard.records import Curve, Trial
 
@@ -158,4 +159,28 @@ def gain_dumbbells(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], r
         tooltip=["where", "group", alt.Tooltip(f"{rate}:Q", format=".1f")],
     )
     chart: alt.LayerChart = (joined + dots).properties(height=alt.Step(34))
+    return chart
+
+
+def confusion_map(confusions: Sequence[Confusion]) -> alt.LayerChart:
+    """Said down, read across, a cell per confusion with its count; what looks alike lies beside each other. A cell
+    can be chosen (the selection is called `cell`)."""
+    data = pd.DataFrame([{"said": c.said, "read": c.read, "times": c.times} for c in confusions])
+    order = {letter: place for place, letter in enumerate([*VISEME_OF, *dict.fromkeys(VISEME_OF.values())])}
+    names = sorted({*data["said"], *data["read"]}, key=lambda name: (order.get(name, len(order)), name))
+    chosen = alt.selection_point(name="cell", fields=["said", "read"])
+    axis = alt.Axis(labelAngle=0, ticks=False, domain=False, labelOverlap=False, grid=True, gridOpacity=0.35)
+    base = alt.Chart(data).encode(
+        x=alt.X("read:N", title="read", sort=names, scale=alt.Scale(domain=names), axis=axis),
+        y=alt.Y("said:N", title="said", sort=names, scale=alt.Scale(domain=names), axis=axis),
+        tooltip=["said", "read", "times"],
+    )
+    cells = base.mark_rect(cursor="pointer", cornerRadius=2, fill=COLOURS[0]).encode(
+        opacity=alt.Opacity("times:Q", scale=alt.Scale(type="sqrt", range=[0.15, 1]), legend=None)
+    )
+    counts = base.mark_text(fontSize=10, color="#858b94").encode(
+        text="times:Q",
+        color=alt.condition(f"datum.times > {data['times'].max() / 4}", alt.value("white"), alt.value("#858b94")),
+    )
+    chart: alt.LayerChart = (cells.add_params(chosen) + counts).properties(height=alt.Step(19))
     return chart

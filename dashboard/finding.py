@@ -1,8 +1,8 @@
 """Which clips a reader wants to see: by what a trial got wrong, by a word, by a confusion of words or letters.
 
-A search is written as it is read: `red` (a word that was said or read), `red>bed` (said red, read bed), `red>`
-(left out), `>bed` (put in). Behind a slash stand letters instead of words: `/p>b`, and `/pbm>fv` for any of them;
-`␣` is the space.
+A search is written as it is read: `red` (a word that was said or read), `bin red` (a sentence with these words),
+`red>bed` (said red, read bed), `red>` (left out), `>bed` (put in). Behind a slash stand letters instead of words:
+`/p>b`, and `/pbm>fv` for any of them; `␣` is the space.
 """
 
 from collections.abc import Sequence
@@ -43,6 +43,9 @@ class Search:
     def found(self, comparison: Comparison) -> bool:
         """Whether a hypothesis has what is looked for."""
         steps: Sequence[Edit] = comparison.letter_edits if self.of_letters else comparison.edits
+        if " " in self.said and not self.arrow and not self.of_letters:
+            sides = ([e.reference for e in steps], [e.hypothesis for e in steps])
+            return any(f" {self.said} " in f" {' '.join(filter(None, side))} " for side in sides)
         if not self.arrow:
             return any(self._is(self.said, e.reference) or self._is(self.said, e.hypothesis) for e in steps)
         return any(

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard import cached, finding, links, markup, player, shell
-from dashboard.edits import Comparison, corpus_rates
 from dashboard.player import Line
-from dashboard.records import Prediction, Trial
-from dashboard.tables import ORDERS, clip_rows, ordered, percent
+from dashboard.readers import Reader, choose_readers
+from dashboard.records import Trial
+from dashboard.tables import ORDERS, clip_rows, ordered
 from dashboard.timing import TimedWord, aligned_words, spoken_words
 from lipkd.errors import LipkdError
 from lipkd.store import Clip, ClipStore
@@ -23,36 +22,13 @@ FPS = 25.0  # where the clip store is not there to say
 AHEAD = 2  # clips that are encoded before they are asked for
 
 
-@dataclass(frozen=True)
-class Reader:
-    """A trial on this page, `A` or `B`, and the peer (or ensemble) of it that is looked at."""
-
-    letter: str
-    trial: Trial
-    predictions: dict[str, Prediction]
-    comparisons: dict[str, dict[str, Comparison]]  # voice, clip id
-    voice: str
-
-    @property
-    def now(self) -> dict[str, Comparison]:
-        return self.comparisons[self.voice]
-
-    def text(self, clip_id: str) -> str:
-        said = self.predictions[clip_id]
-        return said.ensemble if self.voice == "ensemble" else said.hypotheses[int(self.voice.removeprefix("peer "))]
-
-
 def page() -> None:
     _, trials = shell.choose_sweep()
     labels = shell.trial_labels([trial for trial in trials if trial.best_epoch is not None])
     if not labels:
         st.info("No trial has predictions yet: they appear with the first epoch.", icon=":material/hourglass_empty:")
         return
-    first, second = st.columns(2)
-    names = list(labels)
-    a = links.select(first, "Trial A", names, key="a", default=names[0]) or names[0]
-    b = links.select(second, "Trial B", names, key="b", default=None, placeholder="none")
-    readers = [reader("A", labels[a])] + ([reader("B", labels[b])] if b else [])
+    readers = choose_readers(labels)
     rows = chosen_clips(readers)
     if not rows:
         st.info("No clip fits these filters.", icon=":material/filter_alt_off:")
@@ -93,25 +69,6 @@ def chosen_clips(readers: Sequence[Reader]) -> list[dict[str, object]]:
         and (wish is None or wish.found(a[p.clip_id]))
     ]
     return ordered(clip_rows(predictions, [a[p.clip_id] for p in predictions], b), order)
-
-
-def reader(letter: str, trial: Trial) -> Reader:
-    """A trial with its predictions; raises LipkdError when it has none. The lowest WER speaks first."""
-    uri = shell.tracking_uri()
-    predictions = cached.predictions(uri, trial.run_id, trial.best_epoch)
-    if not predictions:
-        raise LipkdError(f"Trial {trial.name} has no predictions in MLflow yet; `lipkd sync` brings them in.")
-    said = cached.comparisons(uri, trial.run_id, trial.best_epoch)
-    ids = [prediction.clip_id for prediction in predictions]
-    voices = sorted(said, key=lambda voice: (voice == "ensemble", corpus_rates(said[voice])))
-    by_voice = [said[voice] for voice in voices]
-    voice = voices[0]
-    if len(voices) > 1:
-        told = [f"WER {percent(wer)}, CER {percent(cer)}" for wer, cer in map(corpus_rates, by_voice)]
-        key = f"voice_{letter.lower()}"
-        voice = links.radio(st.sidebar.container(), f"Trial {letter}: who reads", voices, key=key, captions=told)
-    by_clip = {name: dict(zip(ids, rows, strict=True)) for name, rows in said.items()}
-    return Reader(letter, trial, dict(zip(ids, predictions, strict=True)), by_clip, voice)
 
 
 def step(ids: Sequence[str], by: int) -> None:

@@ -32,7 +32,7 @@ FLAGS = (
     "--no-first-run",
 )
 # Streamlit looks for its server below the page's own path first, and Chromium reports that as an error.
-PROBE = re.compile(r"/(compare|replay)/_stcore/(health|host-config)$")
+PROBE = re.compile(r"/(compare|replay|errors)/_stcore/(health|host-config)$")
 PLAYER = "[...document.querySelectorAll('*')].find(e => e.shadowRoot?.querySelector('.player')).shadowRoot"
 HOSTILE_ID = "ada/../../<img src=x onerror=alert(1)>'\""
 HOSTILE_TEXT = "</script><img src=x onerror=alert(name)> ${alert(name)}"
@@ -152,8 +152,13 @@ def names(tracking: str) -> dict[str, str]:
 
 
 def test_every_page_opens(tab: Tab) -> None:
-    """Three pages with their tables, charts and video, and nothing in the console."""
-    for path, title, charts in (("", "Leaderboard", 1), ("compare", "Compare", 3), ("replay", "Replay", 0)):
+    """The pages with their tables, charts and video, and nothing in the console."""
+    for path, title, charts in (
+        ("", "Leaderboard", 1),
+        ("compare", "Compare", 3),
+        ("replay", "Replay", 0),
+        ("errors", "Errors", 1),
+    ):
         tab.open(path, sweep="demo")
         assert tab.page.locator("h1").inner_text() == title
         assert tab.query()["sweep"] == ["demo"]
@@ -309,4 +314,21 @@ def test_rows_of_the_leaderboard_lead_to_the_other_pages(tab: Tab, names: dict[s
     expect(tab.page.locator("h1")).to_have_text("Compare")
     tab.settle()
     assert tab.query()["trials"] == best
+    tab.sound()
+
+
+def test_a_row_of_the_errors_leads_to_its_clips(tab: Tab, names: dict[str, str]) -> None:
+    """The word that is most often wrong; Replay then lists the clips with it."""
+    tab.open("errors", sweep="demo", a=names["vanilla-w0.5"], part="words")
+    for _ in range(3):  # a table that is still being drawn loses a click without a word
+        corner = tab.page.get_by_test_id("stDataFrame").locator("canvas").first.bounding_box()
+        assert corner is not None
+        tab.page.mouse.click(corner["x"] + 100, corner["y"] + 52)
+        with contextlib.suppress(AssertionError):
+            expect(tab.page.locator("h1")).to_have_text("Replay", timeout=8000)
+            break
+    tab.settle()
+    (word,) = tab.query()["find"]
+    assert word in tab.page.get_by_test_id("reference").inner_text().split()
+    assert tab.query()["a"] == [names["vanilla-w0.5"]]
     tab.sound()

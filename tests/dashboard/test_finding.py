@@ -46,6 +46,9 @@ def test_kinds_of_two_trials(kind: str, expected: list[bool]) -> None:
     [
         ("Bin", [False, True, False, False]),
         ("red", [True, True, True, True]),
+        ("pin red", [True, True, True, True]),
+        ("bin red", [False, True, False, False]),
+        ("in red", [False, False, False, False]),
         ("pin>bin", [False, True, False, False]),
         ("bin > pin", [False, False, False, False]),
         ("pin>", [False, False, True, False]),

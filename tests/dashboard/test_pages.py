@@ -68,7 +68,7 @@ def named(uri: str, start: str) -> str:
     return name
 
 
-PAGES = ("leaderboard", "compare", "replay")
+PAGES = ("leaderboard", "compare", "replay", "errors")
 
 
 def test_leaderboard_lists_every_trial_the_best_first(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +185,20 @@ def test_a_random_clip_is_another_one(tracking: str, monkeypatch: pytest.MonkeyP
     app = opened(tracking, "replay", monkeypatch, sweep="demo", clip="cleo/02")
     next(button for button in app.button if button.label == "Random").click().run()
     assert chosen(app, "clip") != "cleo/02"
+
+
+@pytest.mark.parametrize("part", ["letters", "mouth shapes", "words", "speakers", "sentences", "A against B"])
+def test_every_part_of_the_errors(part: str, tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = named(tracking, "vanilla-w0.5-"), named(tracking, "vanilla-w1-")
+    app = opened(tracking, "errors", monkeypatch, sweep="demo", a=a, b=b, part=part)
+    assert not app.error and not app.warning
+    assert len(app.dataframe[0].value)
+    assert "clips are not read word for word" in written(app)
+    assert ("one mouth shape" in written(app)) == (part in ("letters", "mouth shapes"))
+
+
+def test_errors_against_nobody(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Choose a trial B" in said(opened(tracking, "errors", monkeypatch, sweep="demo", part="A against B"))
 
 
 def test_replay_steps_along_the_list(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
