@@ -7,7 +7,7 @@ vanilla trial and a cohort with the same seed see the same batches.
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
@@ -27,13 +27,31 @@ WINDOW = 16  # batches among which clips are sorted by length
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Clips padded at the end to the longest. T frames, L target letters."""
+class View:
+    """What is seen of the clips of a batch."""
 
-    clips: tuple[Clip, ...]
     frames: Tensor  # (B, T, H, W, C) uint8, as in the store
     gain: Tensor  # (B, C) and
     offset: Tensor  # (B, C): value = frame · gain + offset, standardised by the clip's own light, then augmented
+
+    def to(self, device: torch.device) -> "View":
+        """The view on a device."""
+        return View(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
+    def values(self) -> Tensor:
+        """Standardised values (B, C, T, H, W) float32, channels last in memory; computed where the view lies."""
+        return scaled(self.frames, self.gain, self.offset)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips padded at the end to the longest. T frames, L target letters.
+
+    `views` holds one view for all peers, or one for each; frame t is the same moment in all of them.
+    """
+
+    clips: tuple[Clip, ...]
+    views: tuple[View, ...]
     lengths: Tensor  # (B,) frames of each clip, on the CPU
     targets: Tensor  # (B, L) symbol indices, 0 where padded
     target_lengths: Tensor  # (B,) letters of each transcript, on the CPU
@@ -43,21 +61,28 @@ class Batch:
         """The batch on a device; lengths stay on the CPU, where CTC and packing want them."""
         if device.type == "cpu":
             return self
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("frames", "gain", "offset", "targets", "words")
-        }
-        return replace(self, **moved)
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in ("targets", "words")}
+        return replace(self, views=tuple(view.to(device) for view in self.views), **moved)
+
+    @property
+    def n_frames(self) -> int:
+        """T, the frames of the longest clip."""
+        return self.words.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where all but the lengths lies."""
+        return self.words.device
 
     def values(self) -> Tensor:
-        """Standardised values (B, C, T, H, W) float32, channels last in memory; computed where the batch lies."""
-        return scaled(self.frames, self.gain, self.offset)
+        """Standardised values (B, C, T, H, W) of the first view, often the only one."""
+        return self.views[0].values()
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A clip as it is shown once: pictures (T', H, W, C), the source frame of each, its own light (C,), and gain
-    and offset that the augmentation adds to it."""
+    """A clip as it is shown in one view: pictures (T', H, W, C), the source frame of each, its own light (C,),
+    and gain and offset that the augmentation adds to it."""
 
     clip: Clip
     frames: Frames
@@ -66,6 +91,15 @@ class _Shown:
     std: Channels
     gain: float
     offset: float
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A clip, the source frames to show of it in all views, and the generator of each view's pictures."""
+
+    clip: Clip
+    indices: NDArray[np.int64]
+    draws: tuple[np.random.Generator, ...]
 
 
 class ClipReader:
@@ -108,9 +142,12 @@ class ClipReader:
         return self._light[clip.id]
 
     def training(
-        self, clips: Sequence[Clip], *, seed: int, epoch: int, batch_size: int, augment: AugmentConfig
+        self, clips: Sequence[Clip], *, seed: int, epoch: int, batch_size: int, augment: AugmentConfig, views: int = 1
     ) -> Iterator[Batch]:
         """The batches of one epoch, in that epoch's own order; the next is made while one is used.
+
+        Several `views` of a clip have the same source frames, so that frame t is the same moment in each; flip,
+        shift, masks and light are each view's own. The first is what there would be without the others.
 
         Clips of like length go together, within windows of WINDOW batches: with silence trimmed, a batch
         would otherwise be mostly padding (a quarter of the frames, measured on the Italian corpus).
@@ -120,15 +157,17 @@ class ClipReader:
         for index in rng.permutation(len(clips)):
             # A clip's draws follow from its place in the split, so they don't depend on the order.
             own = np.random.default_rng([seed, epoch, int(index) + 1])
+            others = (np.random.default_rng([seed, epoch, int(index) + 1, view]) for view in range(1, views))
             clip = clips[index]
-            drawn.append((clip, frame_indices(clip, augment, least_frames(self.alphabet.encode(clip.text)), own), own))
+            indices = frame_indices(clip, augment, least_frames(self.alphabet.encode(clip.text)), own)
+            drawn.append(_Drawn(clip, indices, (own, *others)))
         jobs = []
         for begin in range(0, len(drawn), WINDOW * batch_size):
-            window = sorted(drawn[begin : begin + WINDOW * batch_size], key=lambda item: len(item[1]))
+            window = sorted(drawn[begin : begin + WINDOW * batch_size], key=lambda item: len(item.indices))
             jobs += [window[b : b + batch_size] for b in range(0, len(window), batch_size)]
 
-        def make(job: list[tuple[Clip, NDArray[np.int64], np.random.Generator]]) -> Batch:
-            return self._pad([self._augmented(clip, indices, augment, own) for clip, indices, own in job])
+        def make(job: list[_Drawn]) -> Batch:
+            return self._pad([[self._augmented(item, augment, view) for item in job] for view in range(views)])
 
         yield from _ahead(make, [jobs[i] for i in rng.permutation(len(jobs))])
 
@@ -138,32 +177,30 @@ class ClipReader:
 
         def make(job: list[Clip]) -> Batch:
             return self._pad(
-                [_Shown(c, self.pictures(c), np.arange(c.n_frames), *self.light(c), 1.0, 0.0) for c in job]
+                [[_Shown(c, self.pictures(c), np.arange(c.n_frames), *self.light(c), 1.0, 0.0) for c in job]]
             )
 
         yield from _ahead(make, jobs)
 
-    def _augmented(
-        self, clip: Clip, indices: NDArray[np.int64], augment: AugmentConfig, rng: np.random.Generator
-    ) -> "_Shown":
-        mean, std = self.light(clip)
-        frames = change_pictures(self.pictures(clip)[indices], mean, augment, rng)
-        return _Shown(clip, frames, indices, mean, std, *change_light(augment, rng))
+    def _augmented(self, drawn: _Drawn, augment: AugmentConfig, view: int) -> _Shown:
+        mean, std = self.light(drawn.clip)
+        rng = drawn.draws[view]
+        frames = change_pictures(self.pictures(drawn.clip)[drawn.indices], mean, augment, rng)
+        return _Shown(drawn.clip, frames, drawn.indices, mean, std, *change_light(augment, rng))
 
-    def _pad(self, shown: list["_Shown"]) -> Batch:
+    def _pad(self, views: list[list[_Shown]]) -> Batch:
+        """Clips of a batch, in each of its views, all padded to the longest."""
+        shown = views[0]
+        longest = max(len(s.frames) for s in shown)
         encoded = [self.alphabet.encode(s.clip.text) for s in shown]
-        frames = stacked([s.frames for s in shown])
-        words = np.full(frames.shape[:2], IGNORE, np.int64)
+        words = np.full((len(shown), longest), IGNORE, np.int64)
         targets = np.zeros((len(shown), max(map(len, encoded))), np.int64)
         for row, s in enumerate(shown):
             words[row, : len(s.frames)] = self._word_labels(s.clip)[s.indices]
             targets[row, : len(encoded[row])] = encoded[row]
-        light = [standardising(s.mean, s.std, s.gain, s.offset) for s in shown]
         return Batch(
             clips=tuple(s.clip for s in shown),
-            frames=torch.from_numpy(frames),
-            gain=torch.from_numpy(np.stack([gain for gain, _ in light]).astype(np.float32)),
-            offset=torch.from_numpy(np.stack([offset for _, offset in light]).astype(np.float32)),
+            views=tuple(_view(view) for view in views),
             lengths=torch.tensor([len(s.frames) for s in shown]),
             targets=torch.from_numpy(targets),
             target_lengths=torch.tensor([len(e) for e in encoded]),
@@ -177,6 +214,15 @@ class ClipReader:
         for word, first, end in clip.words:
             labels[first:end] = self.vocabulary.get(letters(word), IGNORE)
         return labels
+
+
+def _view(shown: list[_Shown]) -> View:
+    light = [standardising(s.mean, s.std, s.gain, s.offset) for s in shown]
+    return View(
+        frames=torch.from_numpy(stacked([s.frames for s in shown])),
+        gain=torch.from_numpy(np.stack([gain for gain, _ in light]).astype(np.float32)),
+        offset=torch.from_numpy(np.stack([offset for _, offset in light]).astype(np.float32)),
+    )
 
 
 def least_frames(encoded: list[int]) -> int:

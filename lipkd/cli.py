@@ -44,13 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `lipkd … | head`: nobody listens any more, and Python would complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        if error.filename is None:
-            raise
-        return _refuse(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("lipkd: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            return _refuse(f"{error.filename}: {error.strerror}")
+        from lipkd.files import disk_is_full
+
+        if not disk_is_full(error):
+            raise
+        return _refuse(f"the disk is full ({error}): what is on it is whole; free some space and call this again")
 
 
 def _refuse(message: str) -> int:

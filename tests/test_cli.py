@@ -188,6 +188,10 @@ def test_train_then_evaluate_then_train_on(
     assert table[0] == "6 val clips, best checkpoint, protocol letters"
     assert table[2].split()[:4] == ["peer", "0", f"{wer:.3f}", f"{cer:.3f}"]
 
+    assert main([*command, "--set", f"training.init_from={folder.path}", "--out", str(tmp_path / "second")]) == 0
+    source = folder.checkpoint("best")
+    assert f"starts from peer 0 of {source} (the only one): 30 of 30 tensors" in capsys.readouterr().out
+
     assert main(command) == 0  # there is nothing left to do
     assert "epoch" not in capsys.readouterr().out.replace("(epoch 1)", "")
     assert len(folder.reports()) == 1

@@ -62,7 +62,7 @@ def _train(arguments: argparse.Namespace) -> int:
             flush=True,
         )
 
-    metrics = fit(config, folder, on_report=report)
+    metrics = fit(config, folder, on_report=report, on_note=lambda note: print(note, flush=True))
     print(f"best: wer {metrics['best/wer']:.3f}, cer {metrics['best/cer']:.3f} (epoch {metrics['best/epoch']:.0f})")
     print(f"to see it in MLflow and in the dashboard: lipkd sync {folder} --mlruns {arguments.mlruns}")
     return 0

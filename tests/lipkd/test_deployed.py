@@ -69,6 +69,26 @@ def test_a_deployed_peer_says_to_the_bit_what_the_trial_heard(
         assert [said.text for said in reader.read(clips)] == [row["hypotheses"][peer] for row in batch]
 
 
+def test_a_branch_of_a_shared_trunk_is_deployed_with_its_averaged_weights(
+    tiny_store: ClipStore, tmp_path: Path
+) -> None:
+    value = {
+        "data": {"store": str(tiny_store.path), "scenario": "unseen", "val_speakers": ["cleo"]},
+        "network": {"width": 0.125},
+        "cohort": {"method": "one", "peers": 2},
+        "training": {"epochs": 1, "batch_size": BATCH, "threads": 1, "device": "cpu", "ema": 0.9},
+    }
+    fit(parse_config(value), tmp_path / "trial")
+    trial = TrialFolder(tmp_path / "trial")
+    extract(trial, 1).save(tmp_path / "model")
+    ids = [row["id"] for row in trial.read_predictions("best")][:BATCH]
+    reader = LipReader.load(tmp_path / "model", "cpu")
+    logits, lengths = reader.logits([tiny_store.read(tiny_store.clip(i)) for i in ids])
+    posteriors = load_file(trial.posteriors)
+    for name, z, length in zip(ids, logits.softmax(-1).half(), lengths.tolist(), strict=True):
+        assert torch.equal(z[:length], posteriors[name][1])
+
+
 def test_the_folder_holds_one_peer_and_says_where_it_is_from(model: Path, trial: TrialFolder) -> None:
     assert sorted(path.name for path in model.iterdir()) == ["model.json", "weights.safetensors"]
     card = json.loads((model / "model.json").read_text(encoding="utf-8"))

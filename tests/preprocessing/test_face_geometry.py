@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from preprocessing.decoding import BadClip
-from preprocessing.geometry import LIP_POINTS, Pose, crop_matrix, pose_of
-from preprocessing.landmarks import Points, follow_face
+from preprocessing.geometry import LIP_POINTS, TIP, Pose, crop_matrix, pose_of
+from preprocessing.landmarks import KEPT, Points, follow_face
 from preprocessing.quiet_cv2 import cv2
 from preprocessing.ticks import Picture, video_pictures
 
@@ -81,6 +81,23 @@ def test_the_crop_does_not_depend_on_where_the_face_is(
     print(f"centre {off:.2f} px, width {wider:.2%}")
     assert off <= 2
     assert wider <= 0.05
+
+
+def drawn_face(nose: float, frames: int = 5) -> Points:
+    """Landmarks (T, K, 2) of a face whose eyes are 40 px apart and whose nose tip stands `nose` px off their middle."""
+    points = np.zeros((len(KEPT), 2))
+    points[:4] = [(80, 100), (90, 100), (120, 100), (130, 100)]
+    points[4 : LIP_POINTS.start] = [(105, 100 + 5 * k) for k in range(LIP_POINTS.start - 4)]
+    points[TIP, 0] = 105 + nose
+    points[LIP_POINTS] = [(90, 150), (120, 150), (105, 142), (105, 158), (97, 144), (113, 144), (97, 156), (113, 156)]
+    return np.repeat(points[None], frames, 0)
+
+
+def test_a_face_from_the_side_is_refused() -> None:
+    pose = pose_of(drawn_face(nose=20), max_missing=0)  # half an eye distance: turned, but both corners show
+    assert np.allclose(pose.centre, (105, 150)) and np.allclose(pose.angle, 0)
+    with pytest.raises(BadClip, match=r"face from the side: nose 0\.9 eye distances off the middle, 0\.8 allowed"):
+        pose_of(drawn_face(nose=-36), max_missing=0)
 
 
 def test_a_still_face_stays_still(pictures: list[Picture], bundle: Path) -> None:
