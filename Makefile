@@ -1,10 +1,11 @@
 # make setup   a .venv with everything in it; a second call takes seconds
 # make test    setup, then lint, types and tests
+# make chaos   sweeps whose processes are killed, whose tracking server is away, whose disk is full: a line per run
 # make demo    setup, then a synthetic corpus, a sweep over it and the result table; a second call picks up where it was
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: setup system lint test demo clean
+.PHONY: setup system lint test chaos demo clean
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
@@ -57,6 +58,10 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest
+
+# Not part of the tests, which have a miniature of it: RUNS=20 takes most of an hour on two cores.
+chaos: setup
+	$(BIN)/python -m tests.chaos --runs $(or $(RUNS),20)
 
 demo/corpus: | setup
 	$(BIN)/lipkd synth $@

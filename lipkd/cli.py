@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from lipkd import __version__
-from lipkd.commands import data, learning, models, tracking
+from lipkd.commands import bench, data, learning, models, tracking
 from lipkd.commands.common import Run
 from lipkd.errors import LipkdError
 
@@ -44,13 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `lipkd … | head`: nobody listens any more, and Python would complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        if error.filename is None:
-            raise
-        return _refuse(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         print("lipkd: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            return _refuse(f"{error.filename}: {error.strerror}")
+        from lipkd.files import disk_is_full
+
+        if not disk_is_full(error):
+            raise
+        return _refuse(f"the disk is full ({error}): what is on it is whole; free some space and call this again")
 
 
 def _refuse(message: str) -> int:
@@ -91,6 +95,6 @@ def build_parser() -> argparse.ArgumentParser:
         added.intermixed = True
         return added
 
-    for subject in (data, learning, models, tracking):
+    for subject in (data, learning, models, tracking, bench):
         subject.add(command)
     return parser

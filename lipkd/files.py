@@ -1,5 +1,6 @@
 """Files that are either whole or absent: write beside, flush to disk, rename."""
 
+import errno
 import json
 import os
 import tempfile
@@ -25,6 +26,17 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that a disk or a quota is full. Compiled libraries raise errors
+    of their own, which name the system's error by its number only."""
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    while error is not None:
+        if getattr(error, "errno", None) in codes or any(f"(os error {code})" in str(error) for code in codes):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -29,6 +29,7 @@ COMMANDS = [
     *("train", "evaluate", "compare"),
     *("deploy", "predict"),
     *("sweep", "sync", "ui", "dashboard"),
+    "bench",
 ]
 
 

@@ -149,11 +149,14 @@ def run_trials(
     shares: Shares,
     epochs: int,
     tend: Callable[[], None],
+    *,
+    more: bool = True,
 ) -> None:
-    """Train the waiting trials, and with Optuna those that it asks for; returns when all have ended, when the
-    time is spent or when interrupted. `epochs` is the most that a trial has."""
+    """Train the waiting trials, and with Optuna and `more` those that it asks for; returns when all have ended,
+    when the time is spent, when interrupted or asked to stop, or when the disk is full. `epochs` is the most that
+    a trial has."""
     sweep = planner.sweep
-    study = Study(planner, record) if sweep.sampler == "optuna" else None
+    study = Study(planner, record) if more and sweep.sampler == "optuna" else None
 
     def suggestion(trial: Planned) -> dict[str, Any]:
         return {
@@ -164,13 +167,14 @@ def run_trials(
             "mode": sweep.mode,
         }
 
+    progress = Progress(record, sweep.metric, tend)
     scratch = record.folder / ".tune"  # what Tune keeps for its own restore
     shutil.rmtree(scratch, ignore_errors=True)
     tune.run(
         train_trial,
         name="sweep",
         storage_path=str(scratch),
-        search_alg=TrialQueue(waiting, study, suggestion),
+        search_alg=TrialQueue(waiting, study, suggestion, lambda: progress.halted),
         scheduler=make_scheduler(sweep, record, epochs),
         num_samples=len(waiting) + (sweep.samples * len(planner.seeds) if study else 0),
         resources_per_trial={"cpu": shares.cpus, "gpu": shares.gpus},
@@ -178,7 +182,7 @@ def run_trials(
         time_budget_s=sweep.max_hours * 3600 if sweep.max_hours else None,
         max_failures=RETRIES,
         raise_on_failed_trial=False,
-        callbacks=[Progress(record, sweep.metric, tend)],
+        callbacks=[progress],
         trial_name_creator=lambda trial: str(trial.config["name"]),
         trial_dirname_creator=lambda trial: str(trial.config["name"]),
         verbose=0,

@@ -1,18 +1,18 @@
-"""What a sweep says while it runs and at its end, and the state of trials that Tune ends."""
+"""What a sweep says while it runs, and the state of trials that Tune ends."""
 
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
 
 from ray.tune import Callback
 
 from lipkd.trial import ENDED, TrialFolder
-from tuning.plan import Planned
-from tuning.record import SweepRecord, standing
+from tuning import halt
+from tuning.record import SweepRecord
+from tuning.trainable import STALLED
 
 STATUS_S = 30.0
 Arguments = ParamSpec("Arguments")
@@ -44,6 +44,12 @@ class Progress(Callback):
         self.began = self.told = time.monotonic()
         self.last: dict[str, tuple[int, float]] = {}
         self.running: set[str] = set()
+        self.stalled: dict[str, str] = {}  # trials that can't get on, and why: no other could either
+
+    @property
+    def halted(self) -> bool:
+        """Whether no trial is to begin any more."""
+        return bool(self.stalled) or halt.asked(self.record.folder)
 
     @never_raises
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -52,7 +58,10 @@ class Progress(Callback):
 
     @never_raises
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
-        self.last[_name(trial)] = (int(result["step"]), float(result[self.metric]))
+        if STALLED in result:
+            self.stalled[_name(trial)] = str(result[STALLED])
+        else:
+            self.last[_name(trial)] = (int(result["step"]), float(result[self.metric]))
 
     @never_raises
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -61,7 +70,14 @@ class Progress(Callback):
     @never_raises
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         folder = self._folder(trial)
-        if folder.state()["state"] == "running":  # the training loop did not get to its end: a scheduler stopped it
+        if folder.name in self.stalled:
+            self._paused(folder.name, self.stalled[folder.name])
+            return
+        if folder.state()["state"] == "running":  # the training loop did not get to its end
+            if self.halted:
+                # If it was a scheduler all the same, that will say so again when it sees the epochs again.
+                self._paused(folder.name, self._at(folder.name))
+                return
             step, _ = self.last.get(folder.name, (0, 0.0))
             if step >= folder.config().training.epochs:
                 folder.set_state("finished")
@@ -93,6 +109,10 @@ class Progress(Callback):
     def _folder(self, trial: Any) -> TrialFolder:
         return TrialFolder(self.record.folder / _name(trial))
 
+    def _paused(self, name: str, why: str) -> None:
+        self.running.discard(name)
+        self._say(f"paused   {name}: {why}")
+
     def _ended(self, folder: TrialFolder) -> None:
         self.running.discard(folder.name)
         state = folder.state()
@@ -107,61 +127,3 @@ class Progress(Callback):
 
 def _name(trial: Any) -> str:
     return str(trial.config["name"])
-
-
-@dataclass(frozen=True)
-class Row:
-    """A trial in the result table; numbers are None where the trial has none."""
-
-    trial: str
-    method: str
-    peers: int
-    width: str
-    batch: int
-    seed: int
-    epochs: int
-    wer: float | None
-    cer: float | None
-    minutes: float
-    state: str
-    reason: str
-
-
-def result_row(record: SweepRecord, trial: Planned, *, driver_alive: bool = False) -> Row:
-    """How a trial stands on disk: its best rates, its epochs and the time that they took."""
-    folder, config = record.trial_folder(trial), trial.config
-    reports = folder.reports()
-    last = reports[-1].metrics if reports else {}
-    begun = (folder.path / "config.json").is_file()
-    return Row(
-        trial.name,
-        "vanilla" if config.cohort.peers == 1 else config.cohort.method,
-        config.cohort.peers,
-        "+".join(f"{w:g}" for w in dict.fromkeys(config.widths)),
-        config.training.batch_size,
-        config.seed,
-        len(reports),
-        last.get("best/wer"),
-        last.get("best/cer"),
-        sum(report.metrics.get("time/epoch_s", 0.0) for report in reports) / 60,
-        standing(folder, driver_alive=driver_alive) if begun else "not begun",
-        str(folder.state()["reason"]) if begun else "",
-    )
-
-
-def result_table(rows: Sequence[Row]) -> str:
-    """A text table, the lowest word error rate first, then what went wrong."""
-    head = ("trial", "method", "peers", "width", "batch", "seed", "epochs", "best wer", "best cer", "minutes", "state")
-    lines: list[tuple[str, ...]] = [head]
-    for row in sorted(rows, key=lambda r: (r.wer is None, r.wer or 0.0, r.cer or 0.0, r.trial)):
-        rates = ("–" if rate is None else f"{rate:.3f}" for rate in (row.wer, row.cer))
-        numbers = (row.peers, row.width, row.batch, row.seed, row.epochs)
-        lines.append((row.trial, row.method, *map(str, numbers), *rates, f"{row.minutes:.1f}", row.state))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    text = ["  ".join(_cell(*item) for item in zip(line, widths, head, strict=True)).rstrip() for line in lines]
-    return "\n".join(text + [f"{row.trial} failed: {row.reason}" for row in rows if row.state == "failed"])
-
-
-def _cell(text: str, width: int, column: str) -> str:
-    """Words to the left, numbers to the right."""
-    return text.ljust(width) if column in ("trial", "method", "state") else text.rjust(width)

@@ -56,6 +56,10 @@ class SweepRecord:
         wanted = {trial.config.signature() for trial in planned}
         self.trials = [t for t in self.trials if t.config.signature() in wanted or self.trial_folder(t).path.is_dir()]
 
+    def failed(self) -> list[Planned]:
+        """The recorded trials that have failed."""
+        return [t for t in self.trials if self.trial_folder(t).state()["state"] == "failed"]
+
     def waiting(self, planned: list[Planned]) -> list[Planned]:
         """The recorded trials of a plan that have yet to be trained, in the record's order; failed ones again."""
         wanted = {trial.config.signature() for trial in planned}

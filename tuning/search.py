@@ -101,18 +101,28 @@ def best_value(reports: Iterable[Report], metric: str, mode: str) -> float | Non
 
 
 class TrialQueue(Searcher):
-    """Hands Tune the waiting trials in order, then those of `study`; `suggestion` says what a worker gets."""
+    """Hands Tune the waiting trials in order, then those of `study`; `suggestion` says what a worker gets.
+
+    Once `halted` says so, there are no more.
+    """
 
     def __init__(
-        self, waiting: Iterable[Planned], study: Study | None, suggestion: Callable[[Planned], Suggestion]
+        self,
+        waiting: Iterable[Planned],
+        study: Study | None,
+        suggestion: Callable[[Planned], Suggestion],
+        halted: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self.waiting = deque(waiting)
         self.study = study
         self.suggestion = suggestion
+        self.halted = halted
         self.given: dict[str, Planned] = {}
 
     def suggest(self, trial_id: str) -> Any:
+        if self.halted():
+            return Searcher.FINISHED
         if not self.waiting and self.study:
             self.waiting += self.study.propose()
         if not self.waiting:

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 
 from lipkd.errors import LipkdError
 from lipkd.lock import only_one
+from tuning import halt
 from tuning import record as records
 from tuning.plan import Planned, Planner, check_data
 from tuning.record import SweepRecord, driver_lock
 from tuning.space import Choice
 from tuning.sweep_file import SweepConfig, load_sweep
-from tuning.tracking import choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
+from tuning.table import Row, result_row, result_table
+from tuning.tracking import NoAnswer, choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
 from tuning.watch import LOG, SyncProcess
 
 if TYPE_CHECKING:
     from tuning.engine import Shares
-    from tuning.progress import Row
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class SweepResult:
     """How a sweep ended: a row per trial, in the order in which they were planned."""
 
     folder: Path
-    rows: "tuple[Row, ...]" = ()
+    rows: tuple[Row, ...] = ()
     interrupted: bool = False
 
     @property
@@ -52,28 +53,40 @@ def run_sweep(
     tracking_uri: str | None = None,
     storage: Path | None = None,
     dry_run: bool = False,
+    only_failed: bool = False,
+    offline: bool = False,
 ) -> SweepResult:
     """Run a sweep file, or go on with a sweep (`resume`); `file` may also be the folder of a sweep.
 
     Trials lie in `storage`/NAME (default: the file's storage, LIPKD_STORAGE, `mlruns`/sweeps). What can be
     known to be wrong is raised as LipkdError before a trial starts; afterwards a trial that fails costs
-    that trial only. With `dry_run` the plan is printed and nothing is written.
+    that trial only. With `dry_run` the plan is printed and nothing is written. With `only_failed` the trials
+    that failed go on from their checkpoints, and no others. A new sweep begins without an answer from the
+    tracking store only if `offline`; one that goes on needs none.
     """
+    folder = sweep_folder(file, mlruns, storage)
     file = file / "sweep.yaml" if file.is_dir() else file
     sweep = load_sweep(file)
-    folder = _sweeps_folder(sweep, mlruns, storage) / sweep.name
-    record = _open_record(folder, sweep, resume=resume)
+    record = _open_record(folder, sweep, resume=resume or only_failed)
+    if only_failed and not record.failed():
+        raise LipkdError(f"sweep {sweep.name!r}: no trial of it has failed ({folder})")
     planner = Planner(sweep, Path(record.working_folder), where=str(file))
     edges = planner.edges()
     check_data([*edges, *planner.trials()], str(file))
     uri = choose_uri(mlruns, tracking_uri, sweep.tracking_uri, record.tracking_uri)
     record.tracking_uri = public_uri(uri)
-    if not dry_run:
-        _check_tracking(uri, record, mlruns)
+    if not (dry_run or offline):
+        try:
+            _check_tracking(uri, record, mlruns)
+        except NoAnswer as error:
+            if not record.trials:
+                raise LipkdError(f"{error}; --offline begins without it, and `lipkd sync` sends later") from error
+            print(f"{error}; the sweep goes on, and what is missing there is sent when it does", flush=True)
 
     from tuning import engine  # Ray, only now that the plan is known to be good
 
     syncer = None
+    waiting: list[Planned] = []
     with contextlib.ExitStack() as connected:
         if address is not None:
             connected.enter_context(engine.cluster(address))
@@ -88,23 +101,32 @@ def run_sweep(
             return SweepResult(folder)
         try:
             with only_one(driver_lock(folder), f"sweep {sweep.name}"), connected.pop_all() as ray:
-                record.keep_to(planned)
-                record.add(planned)
-                record.copy_file(file)
+                halt.withdraw(folder)
+                if not only_failed:
+                    record.keep_to(planned)
+                    record.add(planned)
+                    record.copy_file(file)
                 syncer = SyncProcess(folder, uri, mlruns)
-                waiting = record.waiting(planned)
-                if waiting or sweep.sampler == "optuna":
+                waiting = record.failed() if only_failed else record.waiting(planned)
+                more = sweep.sampler == "optuna" and not only_failed
+                if waiting or more:
                     if address is None:
                         ray.enter_context(engine.this_machine(shares))
-                    engine.run_trials(planner, record, waiting, shares, max(_epochs(planned or edges)), syncer.tend)
+                    epochs = max(_epochs(planned or edges))
+                    engine.run_trials(planner, record, waiting, shares, epochs, syncer.tend, more=more)
         finally:  # after Ray and its workers are gone, so that the last sync finds how every trial ended
             arrived = syncer is None or syncer.finish()
-    return _finish(record, planner, mlruns, uri, arrived=arrived)
+    due = {trial.name for trial in waiting} if only_failed else {trial.name for trial in record.trials}
+    return _finish(record, planner, mlruns, uri, due, arrived=arrived)
 
 
-def _sweeps_folder(sweep: SweepConfig, mlruns: Path, storage: Path | None) -> Path:
+def sweep_folder(file: Path, mlruns: Path, storage: Path | None = None) -> Path:
+    """Where the trials of a sweep lie, given its file or that folder itself."""
+    if file.is_dir() and ((file / "sweep.json").is_file() or not (file / "sweep.yaml").is_file()):
+        return file.absolute()
+    sweep = load_sweep(file / "sweep.yaml" if file.is_dir() else file)
     given = storage or sweep.storage or os.environ.get("LIPKD_STORAGE")
-    return (Path(given).expanduser() if given else mlruns / "sweeps").absolute()
+    return (Path(given).expanduser() if given else mlruns / "sweeps").absolute() / sweep.name
 
 
 def _open_record(folder: Path, sweep: SweepConfig, *, resume: bool) -> SweepRecord:
@@ -152,10 +174,10 @@ def _epochs(trials: list[Planned]) -> list[int]:
     return sorted(trial.config.training.epochs for trial in trials)
 
 
-def _finish(record: SweepRecord, planner: Planner, mlruns: Path, uri: str, *, arrived: bool) -> SweepResult:
-    """Print the table, what is missing, and where to look; the result."""
-    from tuning.progress import result_row, result_table
-
+def _finish(
+    record: SweepRecord, planner: Planner, mlruns: Path, uri: str, due: set[str], *, arrived: bool
+) -> SweepResult:
+    """Print the table, what is missing, and where to look; the result. Trials that are not `due` may be open."""
     rows = tuple(result_row(record, trial) for trial in record.trials)
     print("\n" + result_table(rows))
     open_ = [row for row in rows if row.state in ("abandoned", "not begun")]
@@ -170,4 +192,4 @@ def _finish(record: SweepRecord, planner: Planner, mlruns: Path, uri: str, *, ar
     if uri != default_uri(mlruns):
         place += f" --tracking-uri {public_uri(uri)}"
     print(f"\nthe runs in MLflow:       lipkd ui{place}\nthe review in a browser:  lipkd dashboard{place}", flush=True)
-    return SweepResult(record.folder, rows, interrupted=bool(open_) and not hours)
+    return SweepResult(record.folder, rows, interrupted=any(row.trial in due for row in open_) and not hours)

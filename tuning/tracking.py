@@ -27,6 +27,10 @@ DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 SQLITE = "sqlite:///"
 
 
+class NoAnswer(LipkdError):
+    """A tracking server or a database host that cannot be reached now, and may be later."""
+
+
 def default_uri(mlruns: Path) -> str:
     """The SQLite database in a tracking folder; absolute, because MLflow changes its default by what it finds."""
     return f"{SQLITE}{mlruns.absolute()}/mlflow.db"
@@ -55,7 +59,8 @@ def public_uri(uri: str) -> str:
 def connect(uri: str) -> "MlflowClient":
     """A client of a tracking store that answers; makes and updates a local database first.
 
-    Raises LipkdError within seconds when a server or a database host does not answer.
+    Raises NoAnswer within seconds when a server or a database host does not answer, LipkdError when a local
+    database cannot be opened.
     """
     _quiet()
     from mlflow import MlflowClient
@@ -67,8 +72,9 @@ def connect(uri: str) -> "MlflowClient":
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, sqlite3.Error) as error:
-        trouble = "cannot be opened" if uri.startswith(SQLITE) else "does not answer"
-        raise LipkdError(f"tracking store {public_uri(uri)} {trouble} ({_root(error)})") from error
+        if uri.startswith(SQLITE):
+            raise LipkdError(f"tracking store {public_uri(uri)} cannot be opened ({_root(error)})") from error
+        raise NoAnswer(f"tracking store {public_uri(uri)} does not answer ({_root(error)})") from error
     return client
 
 
@@ -141,7 +147,7 @@ def _reach_database(uri: str) -> None:
         try:
             socket.create_connection((parts.hostname, parts.port or port), timeout=ANSWER_S).close()
         except OSError as error:
-            raise LipkdError(f"tracking store {public_uri(uri)} does not answer ({error})") from error
+            raise NoAnswer(f"tracking store {public_uri(uri)} does not answer ({error})") from error
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ checkpoint would be a second copy of the same file each epoch. (Population-based
 weights from one trial to another, will need them.)
 """
 
+import contextlib
 import math
 import traceback
 from pathlib import Path
@@ -14,10 +15,13 @@ from typing import Any
 from ray import tune
 
 from lipkd.config import parse_config
-from lipkd.files import write_json
+from lipkd.files import disk_is_full, write_json
 from lipkd.train import fit
 from lipkd.trial import TrialFolder
+from tuning import halt
 
+STALLED = "stalled"
+FULL = "the disk is full"
 PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such a trial running for ever
 
 
@@ -26,20 +30,42 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     The epochs that are already in its journal are reported first, so that a scheduler sees all of them.
     What goes wrong in training is recorded as the trial's state and not raised: Tune tries again only when
-    the process itself dies, which another attempt can mend.
+    the process itself dies, which another attempt can mend. When the sweep is asked to stop, the trial ends
+    at its next checkpoint, its state still `running`. So it does when the disk is full: no other trial would get
+    on either, so the driver is told (`STALLED`, beside the last epoch's metrics) and pauses the sweep.
     """
     folder = TrialFolder(Path(trial["folder"]))
     config = parse_config(trial["config"], f"trial {folder.name}")
+    sweep = folder.path.parent
+
+    last = reported(0, {}, trial["metric"], trial["mode"])
 
     def report(step: int, metrics: dict[str, float]) -> None:
-        tune.report(reported(step, metrics, trial["metric"], trial["mode"]))
+        nonlocal last
+        last = reported(step, metrics, trial["metric"], trial["mode"])
+        tune.report(last)
 
+    def report_or_pause(step: int, metrics: dict[str, float]) -> None:
+        report(step, metrics)
+        training = config.training
+        if step % training.checkpoint_every == 0 and step < training.epochs and halt.asked(sweep):
+            raise halt.Paused
+
+    if halt.asked(sweep):
+        return
     for past in folder.reports():
         report(past.step, past.metrics)
     try:
-        fit(config, folder.path, on_report=report)
+        fit(config, folder.path, on_report=report_or_pause)
+    except halt.Paused:
+        return
     except Exception as error:
-        record_failure(folder, config.to_json(), error)
+        if disk_is_full(error):
+            with contextlib.suppress(OSError):
+                folder.set_state("running", FULL)
+            tune.report({**last, STALLED: f"{FULL} ({' '.join(str(error).split())})"})
+        else:
+            record_failure(folder, config.to_json(), error)
 
 
 def reported(step: int, metrics: dict[str, float], metric: str, mode: str) -> dict[str, float]:

@@ -40,3 +40,11 @@ def sentences_of(path: Path) -> tuple[str, ...]:
     if not (sentences := tuple(line.strip() for line in lines if line.strip())):
         raise LipkdError(f"{path}: holds no sentence")
     return sentences
+
+
+def height_and_width(text: str) -> tuple[int, int]:
+    """50x100 as (50, 100), for argparse."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, like 50x100")
+    return int(height), int(width)

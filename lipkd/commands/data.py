@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lipkd.commands.common import AddCommand
+from lipkd.commands.common import AddCommand, height_and_width
 from lipkd.errors import LipkdError
 
 
@@ -24,7 +24,9 @@ def add(command: AddCommand) -> None:
     prepare.add_argument(
         "--align", type=Path, metavar="FOLDER", help="where the .align files lie (default: found in SRC)"
     )
-    prepare.add_argument("--size", type=_size, default=(50, 100), metavar="HxW", help="picture size (default: 50x100)")
+    prepare.add_argument(
+        "--size", type=height_and_width, default=(50, 100), metavar="HxW", help="picture size (default: 50x100)"
+    )
     prepare.add_argument("--grey", action="store_true", help="grey pictures (default: RGB)")
     prepare.add_argument(
         "--margin", type=float, default=0.25, metavar="M", help="mouth widths left and right of the mouth (0.25)"
@@ -59,13 +61,6 @@ def add(command: AddCommand) -> None:
     inspect.add_argument("store", type=Path, metavar="STORE", help="clip store")
     inspect.add_argument("out", type=Path, nargs="?", metavar="OUT", help="file to write (default: beside STORE)")
     inspect.add_argument("--png", action="store_true", help="a picture instead of an HTML page")
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, like 50x100")
-    return int(height), int(width)
 
 
 def _names(text: str) -> list[str]:

@@ -23,8 +23,13 @@ class RunPicture:
 
 
 def picture(mlruns: Path, experiment: str = "lipkd") -> dict[str, list[RunPicture]]:
-    """Run name → the runs of that name (one, if all is well)."""
-    client = MlflowClient(default_uri(mlruns))
+    """Run name → the runs of that name (one, if all is well), of a tracking folder's own database."""
+    return picture_of(default_uri(mlruns), experiment)
+
+
+def picture_of(uri: str, experiment: str = "lipkd") -> dict[str, list[RunPicture]]:
+    """The same of any tracking store."""
+    client = MlflowClient(uri)
     found = client.get_experiment_by_name(experiment)
     assert found is not None
     runs: dict[str, list[RunPicture]] = {}

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from lipkd.lock import only_one
-from tests.tuning.trials import trial_config, write_trial
-from tuning.plan import Planned
-from tuning.progress import Progress, Row, result_row, result_table
+from tests.tuning.trials import write_trial
+from tuning.progress import Progress
 from tuning.record import SweepRecord, driver_lock, standing
+from tuning.trainable import STALLED
 
 
 def tune_trial(name: str) -> Any:
@@ -28,6 +28,20 @@ def test_a_trial_that_tune_ends_was_stopped_unless_it_was_through(tmp_path: Path
     callback.on_trial_complete(0, [], tune_trial("one"))
     assert folder.state()["state"] == state
     assert folder.state()["reason"] == ("by the scheduler at epoch 2, val/wer 0.500" if state == "stopped" else "")
+
+
+def test_a_trial_on_a_full_disk_is_paused_and_no_other_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_trial(tmp_path, [0.5], name="one")
+    callback = progress(tmp_path)
+    callback.on_trial_result(0, [], tune_trial("one"), {"step": 1, "val/wer": 0.5})
+    assert not callback.halted
+    callback.on_trial_result(0, [], tune_trial("one"), {"step": 1, "val/wer": 0.5, STALLED: "the disk is full"})
+    callback.on_trial_complete(0, [], tune_trial("one"))
+    assert callback.halted
+    assert folder.state()["state"] == "running"
+    assert "paused   one: the disk is full" in capsys.readouterr().out
 
 
 def test_a_trial_that_ended_by_itself_keeps_its_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,31 +78,3 @@ def test_how_a_trial_stands(tmp_path: Path) -> None:
     trial.set_state("finished")
     with only_one(driver_lock(tmp_path), "sweep"):
         assert standing(trial, driver_alive=True) == "finished"
-
-
-def test_a_row_per_trial(tmp_path: Path) -> None:
-    config = trial_config(cohort={"method": "attention", "peers": 2, "widths": [0.5, 1]}, seed=3)
-    write_trial(tmp_path, [0.9, 0.4], config=config, state="finished")
-    record = SweepRecord(tmp_path)
-    name = config.trial_name()
-    assert result_row(record, Planned(name, config)) == Row(
-        name, "attention", 2, "0.5+1", 4, 3, 2, 0.4, 0.2, 0.2, "finished", ""
-    )
-    other = trial_config(seed=4)
-    row = result_row(record, Planned(other.trial_name(), other))
-    assert (row.method, row.epochs, row.wer, row.state) == ("vanilla", 0, None, "not begun")
-
-
-def test_the_table_has_the_best_first_and_failures_explained() -> None:
-    rows = [
-        Row("b", "vanilla", 1, "1", 4, 0, 0, None, None, 0.0, "failed", "disk full"),
-        Row("c", "attention", 2, "0.5", 16, 0, 30, 0.25, 0.125, 12.34, "finished", ""),
-        Row("a", "vanilla", 1, "1", 4, 0, 30, 0.5, 0.25, 6.0, "stopped", ""),
-    ]
-    assert result_table(rows).splitlines() == [
-        "trial  method     peers  width  batch  seed  epochs  best wer  best cer  minutes  state",
-        "c      attention      2    0.5     16     0      30     0.250     0.125     12.3  finished",
-        "a      vanilla        1      1      4     0      30     0.500     0.250      6.0  stopped",
-        "b      vanilla        1      1      4     0       0         –         –      0.0  failed",
-        "b failed: disk full",
-    ]

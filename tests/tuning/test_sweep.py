@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lipkd.cli import main
 from lipkd.errors import LipkdError
 from lipkd.lock import is_held
 from lipkd.store import ClipStore
@@ -30,8 +31,8 @@ def file(tmp_path: Path, tiny_store: ClipStore) -> Path:
         "name": "mini",
         "trial": {
             "data": {"store": str(tiny_store.path), "scenario": "unseen", "val_speakers": ["cleo"]},
-            "training": {"epochs": EPOCHS, "batch_size": 4},
-            "network": {"width": 0.05},
+            "training": {"epochs": EPOCHS, "batch_size": 4, "precision": "float32"},
+            "network": {"name": "lipnet-128", "width": 0.05},
         },
         "space": {"cohort": [{"peers": 1}, {"method": "attention", "peers": 2}, {"peers": 2}]},
         "resources": {"max_concurrent": 1, "cpus": 1},
@@ -91,6 +92,54 @@ def test_a_killed_sweep_is_resumed_without_a_gap_or_a_double(file: Path, mlruns:
     assert "not a checkpoint" in failed.tags["lipkd.reason"]
     assert f"{third.name} failed: " in said and "lipkd ui" in said and "lipkd dashboard" in said
     assert f"finished {second.name}: epoch {EPOCHS}" in said
+
+    broken.unlink()
+    before = {folder: (folder / "journal.jsonl").read_bytes() for folder in (first, second)}
+    with driver(file, mlruns, "--only-failed") as again:
+        said = again.communicate()[0]
+    assert again.returncode == 0, said
+    assert said.count("] start ") == 1
+    assert before == {folder: (folder / "journal.jsonl").read_bytes() for folder in (first, second)}
+    [run] = picture(mlruns)[third.name]
+    assert (run.status, run.steps("val/wer")) == ("FINISHED", list(range(1, EPOCHS + 1)))
+    with pytest.raises(LipkdError, match="no trial of it has failed"):
+        run_sweep(file, mlruns=mlruns, only_failed=True)
+
+
+@pytest.mark.timeout(900)
+def test_a_stopped_sweep_ends_at_a_checkpoint_and_may_have_grown_when_it_goes_on(file: Path, mlruns: Path) -> None:
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content["trial"]["training"]["checkpoint_every"] = 4
+    content["space"] = {"training.epochs": [6, 40, 7]}
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    folder = mlruns / "sweeps" / "mini"
+    with driver(file, mlruns) as stopped:
+        short, long, third = (TrialFolder(folder / t.name) for t in Planner(load_sweep(file), Path("/")).trials())
+        while not long.reports():
+            assert stopped.poll() is None, stopped.communicate()[0]
+            time.sleep(0.02)
+        assert main(["sweep", str(file), "--mlruns", str(mlruns), "--stop"]) == 0
+        said = stopped.communicate()[0]
+    assert stopped.returncode == 130, said
+    reached = len(long.reports())
+    assert reached % 4 == 0 and reached < 40
+    assert f"paused   {long.name}: epoch {reached}" in said
+    assert "2 trials are not done; go on with: lipkd sweep" in said
+    assert (short.state()["state"], long.state()["state"], third.reports()) == ("finished", "running", [])
+
+    content["space"]["training.epochs"] = [6, 40, 7, 5]  # one more, when the others are there already
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    before = short.journal.read_bytes(), long.journal.read_bytes()
+    with driver(file, mlruns, "--resume") as resumed:
+        said = resumed.communicate()[0]
+    assert resumed.returncode == 0, said
+    assert said.count("] start ") == 3 and "1 trials have ended already" in said
+    assert (short.journal.read_bytes(), long.journal.read_bytes()[: len(before[1])]) == before
+    runs = picture(mlruns)
+    assert {name: [run.status for run in found] for name, found in runs.items()} == {
+        name: ["FINISHED"] for name in ("mini", *(path.name for path in folder.iterdir() if path.name[0] == "v"))
+    }
+    assert sorted(len(run.steps("val/wer")) for [run] in runs.values()) == [0, 5, 6, 7, 40]
 
 
 def test_what_is_wrong_is_said_before_anything_starts(file: Path, mlruns: Path) -> None:
