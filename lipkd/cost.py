@@ -7,7 +7,9 @@ activations and the recurrent gates' own arithmetic (under two per cent) are not
 from dataclasses import dataclass
 from math import prod
 
-from lipkd.network import KERNELS, NetworkShape
+from lipkd.config import TrialConfig
+from lipkd.network import KERNELS, NetworkShape, network_shape
+from lipkd.text import Alphabet
 
 GATES = 3  # of a GRU
 
@@ -36,3 +38,12 @@ def network_cost(shape: NetworkShape, fps: float = 25.0) -> Cost:
         per_frame += weights
     weights = 2 * shape.hidden * shape.symbols
     return Cost(parameters + weights + shape.symbols, round((per_frame + weights) * fps))
+
+
+def peer_costs(config: TrialConfig, picture: tuple[int, int, int], fps: float = 25.0) -> tuple[Cost, ...]:
+    """The cost of every peer of a trial, were it deployed; picture (height, width, channels) of its clip store."""
+    height, width = config.data.crop or picture[:2]
+    symbols = Alphabet(config.data.alphabet).size
+    seen = (height, width, picture[2])
+    shapes = (network_shape(config.network.name, w, picture=seen, symbols=symbols) for w in config.widths)
+    return tuple(network_cost(shape, fps) for shape in shapes)

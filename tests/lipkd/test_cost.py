@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from lipkd.cost import network_cost
+from lipkd.config import parse_config
+from lipkd.cost import network_cost, peer_costs
 from lipkd.network import LipNet, NetworkShape, network_shape
 
 # 16×16 grey pictures; 8×8 after the stride, then 4×4, 2×2, 1×1 after each pooling; 3 features a frame.
@@ -44,3 +45,16 @@ def test_multiply_adds_are_those_that_the_convolutions_do() -> None:
     rest = sum(w.numel() for gru in network.recurrent for n, w in gru.named_parameters() if "weight" in n)
     rest += network.output.weight.numel()
     assert network_cost(shape, fps=5.0).multiply_adds == done + 5 * rest
+
+
+def test_every_peer_of_a_trial_has_its_cost() -> None:
+    """The store's pictures, unless the trial looks at smaller ones; the wider network costs more."""
+    data = {"store": "s", "alphabet": " ab"}
+    value = {"data": data, "cohort": {"peers": 2, "widths": [1.0, 0.25]}}
+    wide, narrow = peer_costs(parse_config(value), (50, 100, 1))
+    assert wide == network_cost(network_shape("lipnet", 1.0, picture=(50, 100, 1), symbols=4))
+    assert narrow == network_cost(network_shape("lipnet", 0.25, picture=(50, 100, 1), symbols=4))
+    cropped = parse_config({**value, "data": {**data, "crop": [24, 48]}})
+    assert peer_costs(cropped, (50, 100, 1), 30.0)[1] == network_cost(
+        network_shape("lipnet", 0.25, picture=(24, 48, 1), symbols=4), 30.0
+    )

@@ -1,0 +1,104 @@
+"""What the peers of a cohort make of one clip, side by side: where they spike, and where they disagree.
+
+CTC posteriors are blank nearly everywhere, with a spike per letter. Two peers may say the same and spike on different
+frames; then their divergence is large around every letter, and a frame-wise mean of them is a poor teacher.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lipkd.text import BLANK
+
+LEAST = 6e-8  # smallest positive float16: a posterior that was rounded to 0 is not impossible
+WIDTH = 900  # pixels, until the page stretches it: Vega-Lite knows no container's width in charts of charts
+COLOURS = ("#2f7ed8", "#dd6b20", "#1f9e78", "#9b6fd4", "#d1508a", "#a08a16", "#2aa5c0", "#b5563f")
+
+
+def divergence(posteriors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """How far each peer is from the others in every frame: (P, T), in nats.
+
+    posteriors (P, T, V). Peer i gets the mean over the others j of KL(p_j ‖ p_i), what mutual learning at τ = 1
+    would ask of it; 0 for a single peer.
+    """
+    p = np.maximum(posteriors.astype(np.float64), LEAST)
+    p /= p.sum(-1, keepdims=True)
+    logs = np.log(p)
+    pairs = (p[:, None] * (logs[:, None] - logs[None])).sum(-1)  # (j, i, T): KL(p_j ‖ p_i)
+    return np.asarray(pairs.sum(0) / max(len(p) - 1, 1))
+
+
+def divergence_rows(posteriors: NDArray[np.floating[Any]], seconds: float) -> list[dict[str, Any]]:
+    """A row per peer and frame of posteriors (P, T, V): `peer`, `second` (the frame's middle), `nats`."""
+    step = seconds / posteriors.shape[1]
+    return [
+        {"peer": f"peer {peer}", "second": (frame + 0.5) * step, "nats": float(nats)}
+        for peer, frames in enumerate(divergence(posteriors))
+        for frame, nats in enumerate(frames)
+    ]
+
+
+def spike_rows(posteriors: NDArray[np.floating[Any]], symbols: Sequence[str], seconds: float) -> list[dict[str, Any]]:
+    """A row per spike on the best path of each peer, posteriors (P, T, V): `peer`, `symbol`, `start` and `end` of its
+    run in seconds, `second` of its highest frame's middle, `posterior` there."""
+    step = seconds / posteriors.shape[1]
+    rows = []
+    for peer, table in enumerate(posteriors):
+        for symbol, run in groupby(enumerate(table.argmax(-1).tolist()), key=lambda item: item[1]):
+            frames = [frame for frame, _ in run]
+            if symbol == BLANK:
+                continue
+            highest = max(frames, key=lambda frame: table[frame, symbol])
+            rows.append(
+                {
+                    "peer": f"peer {peer}",
+                    "symbol": "␣" if symbols[symbol] == " " else symbols[symbol],
+                    "start": frames[0] * step,
+                    "end": (frames[-1] + 1) * step,
+                    "second": (highest + 0.5) * step,
+                    "posterior": float(table[highest, symbol]),
+                }
+            )
+    return rows
+
+
+def peers_chart(
+    divergences: Sequence[dict[str, Any]], spikes: Sequence[dict[str, Any]], peers: int, seconds: float, *, dark: bool
+) -> alt.VConcatChart:
+    """Letters of every peer over time, one line each, above their divergence in the same seconds."""
+    names = [f"peer {peer}" for peer in range(peers)]
+    colour = alt.Color(
+        "peer:N",
+        scale=alt.Scale(domain=names, range=[COLOURS[i % len(COLOURS)] for i in range(peers)]),
+        legend=None,
+    )
+    axis = alt.Axis(grid=False, format=".1f")
+    x = alt.X("second:Q", title=None, scale=alt.Scale(domain=[0, seconds], nice=False), axis=axis)
+    y = alt.Y("peer:N", title=None, sort=names, scale=alt.Scale(domain=names), axis=alt.Axis(ticks=False, domain=False))
+    letters = pd.DataFrame(spikes, columns=["peer", "symbol", "start", "end", "second", "posterior"])
+    base = alt.Chart(letters).encode(
+        y=y,
+        tooltip=["peer:N", "symbol:N", alt.Tooltip("second:Q", format=".2f"), alt.Tooltip("posterior:Q", format=".2f")],
+    )
+    runs = base.mark_bar(height=20, opacity=0.25, cornerRadius=3).encode(
+        x=alt.X("start:Q", scale=alt.Scale(domain=[0, seconds], nice=False)), x2="end:Q", color=colour
+    )
+    signs = base.mark_text(fontSize=12, color="#e6e6e6" if dark else "#333333").encode(x=x, text="symbol:N")
+    lines = (
+        alt.Chart(pd.DataFrame(divergences, columns=["peer", "second", "nats"]))
+        .mark_line(strokeWidth=1.6, interpolate="step")
+        .encode(
+            x=alt.X("second:Q", title="seconds", scale=alt.Scale(domain=[0, seconds], nice=False), axis=axis),
+            y=alt.Y("nats:Q", title="KL from the others, nats", scale=alt.Scale(zero=True)),
+            color=colour,
+            tooltip=["peer:N", alt.Tooltip("second:Q", format=".2f"), alt.Tooltip("nats:Q", format=".3f")],
+        )
+        .properties(height=140, width=WIDTH)
+    )
+    above = (runs + signs).properties(height=alt.Step(30), width=WIDTH)
+    return alt.vconcat(above, lines, spacing=8).resolve_scale(color="shared")
