@@ -30,5 +30,11 @@ st.navigation(
             icon=":material/play_circle:",
             help="What trials said on each validation clip, beside the video.",
         ),
+        st.Page(
+            "views/errors.py",
+            title="Errors",
+            icon=":material/error_outline:",
+            help="What a trial gets wrong: speakers, sentences, words, letters, mouth shapes.",
+        ),
     ]
 ).run()

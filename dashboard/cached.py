@@ -4,14 +4,19 @@ What may still change is fetched again after `FRESH` seconds, in the background,
 for what it has; what is fixed by its arguments (an epoch, a digest) is kept until there is no room.
 """
 
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import records
 from dashboard.edits import Comparison, compare_all
+from dashboard.player import SHEET_COLUMNS, Media
 from dashboard.records import Curve, Posteriors, Prediction, Sweep, Trial
-from dashboard.video import cache_folder, clip_video
+from dashboard.source_video import NoVideo, SourceVideo, source_video
+from dashboard.video import cache_folder, clip_video, crop_sheet
 from lipkd.errors import LipkdError
 from lipkd.store import ClipStore
 
@@ -70,10 +75,39 @@ def _store(path: str, written: int) -> ClipStore:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def video(path: str, digest: str, clip_id: str) -> bytes:
-    """A clip of the store at `path` as WebM; `digest` is the store's, so that another store is another video."""
+def media(path: str, digest: str, clip_id: str) -> Media:
+    """What is played of a clip: the original video with its sound and the mouth beside it, or the mouth alone.
+
+    `digest` is that of the store at `path`, so that another store is another video.
+    """
     opened = store(path)
-    return clip_video(opened, opened.clip(clip_id), cache_folder())
+    clip = opened.clip(clip_id)
+    label = f"{clip.speaker}, clip {clip.id}"
+    found = source_video(opened, clip, cache_folder())
+    if isinstance(found, SourceVideo):
+        sheet = crop_sheet(opened.read(clip), SHEET_COLUMNS)
+        size = (opened.meta["height"], opened.meta["width"])
+        return Media(f"{digest} source", found.content, "video/mp4", found.sound, label, sheet, size)
+    content = clip_video(opened, clip, cache_folder())
+    return Media(f"{digest} mouth", content, "video/webm", False, f"Mouth of {label}", note=found.reason)
+
+
+def prepare_media(path: str, digest: str, clip_ids: Sequence[str]) -> None:
+    """Encode in the background what will probably be played next; what fails here is told when it is played."""
+
+    def encode() -> None:
+        with contextlib.suppress(LipkdError, OSError):
+            opened = store(path)
+            for clip in map(opened.clip, clip_ids):
+                if isinstance(source_video(opened, clip, cache_folder()), NoVideo):
+                    clip_video(opened, clip, cache_folder())
+
+    _background().submit(encode)
+
+
+@st.cache_resource
+def _background() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
 
 def forget() -> None:

@@ -8,18 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from dashboard.mistakes import VISEME_OF, Confusion
 from dashboard.pairing import Gain, groups, width_value
 from dashboard.records import Curve, Trial
-from dashboard.timing import TimedWord
 
 VANILLA = "#858b94"
 COLOURS = ("#2f7ed8", "#dd6b20", "#1f9e78", "#9b6fd4", "#d1508a", "#a08a16", "#2aa5c0", "#b5563f")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3])
-LEAST_POSTERIOR = 0.05  # symbols that never reach it in a clip are left out of its map
 
 
 def group_colours(trials: Sequence[Trial]) -> dict[str, str]:
@@ -165,69 +162,25 @@ def gain_dumbbells(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], r
     return chart
 
 
-def posterior_rows(posteriors: NDArray[np.float16], symbols: Sequence[str], seconds: float) -> list[dict[str, Any]]:
-    """A row per frame and symbol of `posteriors` (T, V), symbols that matter only; times in seconds."""
-    step = seconds / len(posteriors)
-    wanted = [v for v in range(posteriors.shape[1]) if v == 0 or float(posteriors[:, v].max()) >= LEAST_POSTERIOR]
-    return [
-        {
-            "row": "␣" if symbols[v] == " " else symbols[v],
-            "start": frame * step,
-            "end": (frame + 1) * step,
-            "posterior": float(posteriors[frame, v]),
-        }
-        for v in wanted
-        for frame in range(len(posteriors))
-    ]
-
-
-def posterior_map(
-    cells: Sequence[dict[str, Any]], words: Mapping[str, Sequence[TimedWord]], seconds: float, *, dark: bool
-) -> alt.LayerChart:
-    """Symbols over time, darker (in the dark: brighter) where likelier; above them the words and their times."""
-    data = pd.DataFrame(cells, columns=["row", "start", "end", "posterior"])
-    spans = pd.DataFrame(
-        [{"row": r, "word": w.text, "start": w.start, "end": w.end} for r, said in words.items() for w in said],
-        columns=["row", "word", "start", "end"],
+def confusion_map(confusions: Sequence[Confusion]) -> alt.LayerChart:
+    """Said down, read across, a cell per confusion with its count; what looks alike lies beside each other. A cell
+    can be chosen (the selection is called `cell`)."""
+    data = pd.DataFrame([{"said": c.said, "read": c.read, "times": c.times} for c in confusions])
+    order = {letter: place for place, letter in enumerate([*VISEME_OF, *dict.fromkeys(VISEME_OF.values())])}
+    names = sorted({*data["said"], *data["read"]}, key=lambda name: (order.get(name, len(order)), name))
+    chosen = alt.selection_point(name="cell", fields=["said", "read"])
+    axis = alt.Axis(labelAngle=0, ticks=False, domain=False, labelOverlap=False, grid=True, gridOpacity=0.35)
+    base = alt.Chart(data).encode(
+        x=alt.X("read:N", title="read", sort=names, scale=alt.Scale(domain=names), axis=axis),
+        y=alt.Y("said:N", title="said", sort=names, scale=alt.Scale(domain=names), axis=axis),
+        tooltip=["said", "read", "times"],
     )
-    spans["middle"] = (spans["start"] + spans["end"]) / 2
-    order = [*words, *data["row"].unique()]
-    x = alt.X("start:Q", title="seconds", scale=alt.Scale(domain=[0, seconds], nice=False), axis=alt.Axis(grid=False))
-    axis = alt.Axis(grid=False, labelOverlap=False, ticks=False, domain=False)
-    y = alt.Y("row:N", title=None, sort=order, scale=alt.Scale(domain=order, padding=0), axis=axis)
-    ramp = ["#15181c", "#3a6ea8", "#9fd3ff"] if dark else ["#ffffff", "#8fbbe8", "#173f73"]
-    heat = (
-        alt.Chart(data)
-        .mark_rect()
-        .encode(
-            x=x,
-            x2="end:Q",
-            y=y,
-            opacity=alt.condition("datum.row == 'blank'", alt.value(0.45), alt.value(1.0)),
-            color=alt.Color(
-                "posterior:Q", scale=alt.Scale(domain=[0, 0.5, 1], range=ramp, interpolate="rgb"), legend=None
-            ),
-            tooltip=[
-                alt.Tooltip("row:N", title="symbol"),
-                alt.Tooltip("start:Q", title="second", format=".2f"),
-                alt.Tooltip("posterior:Q", format=".3f"),
-            ],
-        )
+    cells = base.mark_rect(cursor="pointer", cornerRadius=2, fill=COLOURS[0]).encode(
+        opacity=alt.Opacity("times:Q", scale=alt.Scale(type="sqrt", range=[0.15, 1]), legend=None)
     )
-    bars = (
-        alt.Chart(spans)
-        .mark_rect(cornerRadius=3, fill="#2f7ed8", fillOpacity=0.22, stroke="#2f7ed8", strokeOpacity=0.6)
-        .encode(
-            x=x,
-            x2="end:Q",
-            y=y,
-            tooltip=["row", "word", alt.Tooltip("start:Q", format=".2f"), alt.Tooltip("end:Q", format=".2f")],
-        )
+    counts = base.mark_text(fontSize=10, color="#858b94").encode(
+        text="times:Q",
+        color=alt.condition(f"datum.times > {data['times'].max() / 4}", alt.value("white"), alt.value("#858b94")),
     )
-    names = (
-        alt.Chart(spans)
-        .mark_text(fontSize=11, color="#e6e6e6" if dark else "#333333")
-        .encode(x=alt.X("middle:Q"), y=y, text="word:N")
-    )
-    chart: alt.LayerChart = (heat + bars + names).properties(height=alt.Step(15))
+    chart: alt.LayerChart = (cells.add_params(chosen) + counts).properties(height=alt.Step(19))
     return chart

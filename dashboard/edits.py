@@ -22,9 +22,11 @@ class Edit:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A hypothesis against its reference, both reduced to letters: the alignment, and counts of edits."""
+    """A hypothesis against its reference, both reduced to letters: the alignments of words and of letters, and
+    counts of edits."""
 
     edits: tuple[Edit, ...]
+    letter_edits: tuple[Edit, ...]
     word_edits: int
     words: int
     char_edits: int
@@ -50,16 +52,21 @@ def compare_all(references: Sequence[str], hypotheses: Sequence[str]) -> list[Co
         return []
     truth, said = [letters(text) for text in references], [letters(text) for text in hypotheses]
     words, chars = jiwer.process_words(truth, said), jiwer.process_characters(truth, said)
-    rows = zip(words.references, words.hypotheses, words.alignments, chars.references, chars.alignments, strict=True)
+    rows = zip(
+        *(words.references, words.hypotheses, words.alignments),
+        *(chars.references, chars.hypotheses, chars.alignments),
+        strict=True,
+    )
     return [
         Comparison(
             edits=tuple(edit for chunk in steps for edit in _edits(chunk, true_words, said_words)),
+            letter_edits=tuple(edit for chunk in char_steps for edit in _edits(chunk, true_chars, said_chars)),
             word_edits=sum(_count(chunk) for chunk in steps),
             words=len(true_words),
             char_edits=sum(_count(chunk) for chunk in char_steps),
             chars=len(true_chars),
         )
-        for true_words, said_words, steps, true_chars, char_steps in rows
+        for true_words, said_words, steps, true_chars, said_chars, char_steps in rows
     ]
 
 

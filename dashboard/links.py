@@ -18,6 +18,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 KEPT, SENT, DRAWN, PAGE = "links kept", "links sent", "links drawn", "links page"
 Values = dict[str, list[str]]
+LONGEST_TEXT = 200
 
 
 @contextmanager
@@ -74,18 +75,20 @@ def several(
     return values
 
 
+def text(place: DeltaGenerator, label: str, *, key: str, **looks: Any) -> str:
+    """A field for words of the reader's own."""
+    state = st.session_state
+    before = "".join((_counting(key) or [])[:1])[:LONGEST_TEXT]
+    if state.get(key) != before:
+        state[key] = before
+    return _keep(key, place.text_input(label, key=key, max_chars=LONGEST_TEXT, **looks)) or ""
+
+
 def _seed(key: str, options: Sequence[str], default: list[str], *, many: bool) -> None:
     """Put the value that counts into the session, before the widget is drawn."""
     state = st.session_state
-    kept: list[str] | None = state.setdefault(KEPT, {}).get(key)
-    asked = st.query_params.get_all(key)
-    touched = key in state and _listed(state[key]) != kept
-    if asked and not touched and asked != state.setdefault(SENT, {}).get(key):
-        values = asked
-    elif key in state:
-        values = _listed(state[key])
-    else:
-        values = default if kept is None else kept
+    counting = _counting(key)
+    values = default if counting is None else counting
     allowed = set(options)
     possible = [value for value in (values if many else values[:1]) if value in allowed]
     # A list that the reader has emptied stays empty; one whose options are gone (another sweep) begins anew.
@@ -93,6 +96,17 @@ def _seed(key: str, options: Sequence[str], default: list[str], *, many: bool) -
     value = values if many else (values[0] if values else None)
     if key not in state or state[key] != value:
         state[key] = value
+
+
+def _counting(key: str) -> list[str] | None:
+    """The values that the reader, the address or the session ask for; None when nobody has asked yet."""
+    state = st.session_state
+    kept: list[str] | None = state.setdefault(KEPT, {}).get(key)
+    asked = st.query_params.get_all(key)
+    touched = key in state and _listed(state[key]) != kept
+    if asked and not touched and asked != state.setdefault(SENT, {}).get(key):
+        return asked
+    return _listed(state[key]) if key in state else kept
 
 
 def _keep(key: str, value: str | None) -> str | None:
@@ -108,4 +122,4 @@ def _record(key: str, values: list[str]) -> None:
 def _listed(value: Any) -> list[str]:
     if value is None:
         return []
-    return [value] if isinstance(value, str) else list(value)
+    return [value] * bool(value) if isinstance(value, str) else list(value)

@@ -12,7 +12,7 @@ from statistics import fmean
 from dashboard.records import Trial
 
 # Where and how often, not what: these never change the numbers.
-MACHINE = {"training.device", "training.threads", "training.checkpoint_every"}
+MACHINE = {"training.device", "training.threads", "training.checkpoint_every", "training.init_from"}
 
 
 @dataclass(frozen=True)

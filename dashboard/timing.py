@@ -1,5 +1,6 @@
 """When words are said: from a clip's alignment, and from the posteriors of a peer."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,3 +49,32 @@ def spoken_words(posteriors: NDArray[np.float16], symbols: Sequence[str], second
             end = (frame + 1) * step
         previous = index
     return (*words, TimedWord(letters, start, end)) if letters else tuple(words)
+
+
+def spikes(posteriors: NDArray[np.float16], symbols: Sequence[str], seconds: float) -> list[tuple[float, str, float]]:
+    """Where the best path of `posteriors` (T, V) says a symbol: middle of the likeliest frame of each run of equal
+    symbols in seconds, the symbol (a space is `␣`), and its posterior there."""
+    best = posteriors.argmax(-1)
+    found = []
+    edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
+    for first, end in itertools.pairwise(edges):
+        index = int(best[first])
+        if index != BLANK:
+            frame = first + int(posteriors[first:end, index].argmax())
+            sure = float(posteriors[frame, index])
+            found.append(((frame + 0.5) * seconds / len(best), visible(symbols[index]), sure))
+    return found
+
+
+def visible(symbol: str) -> str:
+    """A symbol as it is drawn: the space has a mark of its own."""
+    return "␣" if symbol == " " else symbol
+
+
+def ensemble_of(posteriors: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Posteriors (T, V) of the ensemble from those of its peers (P, T, V): the softmax of the mean of their logits,
+    which is their geometric mean, normalised."""
+    logs = np.log(np.maximum(posteriors.astype(np.float32), 1e-8)).mean(0)
+    values = np.exp(logs - logs.max(-1, keepdims=True))
+    ensemble: NDArray[np.float16] = (values / values.sum(-1, keepdims=True)).astype(np.float16)
+    return ensemble

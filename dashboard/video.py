@@ -5,6 +5,7 @@ rest of the way, and a larger picture took six times as long without looking dif
 frames of 100×50 take 0.3 s at 200×100, 1.7 s at 600×300).
 """
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -18,7 +19,8 @@ from lipkd.store import Clip, ClipStore, Frames
 from preprocessing.quiet_cv2 import cv2
 
 SCALE = 2
-KEPT = 500  # encoded clips in the cache folder, about 100 MB
+KEPT = 500  # encoded clips in the cache folder
+KEPT_BYTES = 500_000_000
 # OpenCV complains on stderr of every .webm, but not of Matroska, whose subset WebM is: so the name of the
 # format in the file's head is changed instead ("matroska" → "webm" and four bytes of padding, a Void element).
 MATROSKA, WEBM = b"\x42\x82\x88matroska", b"\x42\x82\x84webm\xec\x82\x00\x00"
@@ -41,7 +43,7 @@ def clip_video(store: ClipStore, clip: Clip, cache: Path) -> bytes:
     if not path.is_file():
         video = encode(store.read(clip), clip.fps)
         write_atomic(path, lambda temporary: temporary.write_bytes(video))
-        _forget_oldest(cache)
+        forget_oldest(cache)
     return path.read_bytes()
 
 
@@ -61,7 +63,28 @@ def encode(frames: Frames, fps: float) -> bytes:
         return path.read_bytes().replace(MATROSKA, WEBM, 1)
 
 
-def _forget_oldest(cache: Path) -> None:
-    files = sorted(cache.glob("*.webm"), key=lambda path: path.stat().st_mtime)
-    for path in files[:-KEPT]:
-        path.unlink(missing_ok=True)
+def crop_sheet(frames: Frames, columns: int) -> bytes:
+    """All frames (T, H, W, C) of a clip in one JPEG, `columns` in a row: a page can show any of them at once."""
+    count, height, width, channels = frames.shape
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
+    sheet[:count] = frames
+    picture = sheet.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    picture = picture.reshape(rows * height, columns * width, channels)[..., ::-1]
+    done, content = cv2.imencode(".jpg", np.ascontiguousarray(picture), [cv2.IMWRITE_JPEG_QUALITY, 90])
+    assert done
+    return bytes(content)
+
+
+def forget_oldest(cache: Path) -> None:
+    """Delete the videos that were encoded first, until at most KEPT of them and KEPT_BYTES are left."""
+    found = []
+    for path in (*cache.glob("*.webm"), *cache.glob("*.mp4")):
+        with contextlib.suppress(FileNotFoundError):  # another session was quicker
+            stat = path.stat()
+            found.append((stat.st_mtime, stat.st_size, path))
+    total = 0
+    for number, (_, size, path) in enumerate(sorted(found, reverse=True)):
+        total += size
+        if number >= KEPT or total > KEPT_BYTES:
+            path.unlink(missing_ok=True)

@@ -7,34 +7,51 @@ vanilla trial and a cohort with the same seed see the same batches.
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lipkd.augment import change_light, change_pictures, frame_indices
 from lipkd.config import AugmentConfig
+from lipkd.pictures import Channels, fitted, own_light, scaled, stacked, standardising
 from lipkd.store import Clip, ClipStore, Frames
 from lipkd.text import Alphabet, letters
 
 IGNORE = -100  # a frame label that no loss counts
-Channels = NDArray[np.float32]
 CACHE_BYTES = 4 << 30
 WINDOW = 16  # batches among which clips are sorted by length
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Clips padded at the end to the longest. T frames, L target letters."""
+class View:
+    """What is seen of the clips of a batch."""
 
-    clips: tuple[Clip, ...]
     frames: Tensor  # (B, T, H, W, C) uint8, as in the store
     gain: Tensor  # (B, C) and
     offset: Tensor  # (B, C): value = frame · gain + offset, standardised by the clip's own light, then augmented
+
+    def to(self, device: torch.device) -> "View":
+        """The view on a device."""
+        return View(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
+    def values(self) -> Tensor:
+        """Standardised values (B, C, T, H, W) float32, channels last in memory; computed where the view lies."""
+        return scaled(self.frames, self.gain, self.offset)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips padded at the end to the longest. T frames, L target letters.
+
+    `views` holds one view for all peers, or one for each; frame t is the same moment in all of them.
+    """
+
+    clips: tuple[Clip, ...]
+    views: tuple[View, ...]
     lengths: Tensor  # (B,) frames of each clip, on the CPU
     targets: Tensor  # (B, L) symbol indices, 0 where padded
     target_lengths: Tensor  # (B,) letters of each transcript, on the CPU
@@ -44,22 +61,28 @@ class Batch:
         """The batch on a device; lengths stay on the CPU, where CTC and packing want them."""
         if device.type == "cpu":
             return self
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("frames", "gain", "offset", "targets", "words")
-        }
-        return replace(self, **moved)
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in ("targets", "words")}
+        return replace(self, views=tuple(view.to(device) for view in self.views), **moved)
+
+    @property
+    def n_frames(self) -> int:
+        """T, the frames of the longest clip."""
+        return self.words.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where all but the lengths lies."""
+        return self.words.device
 
     def values(self) -> Tensor:
-        """Standardised values (B, C, T, H, W) float32, channels last in memory; computed where the batch lies."""
-        values = self.frames * self.gain[:, None, None, None] + self.offset[:, None, None, None]
-        return values.permute(0, 4, 1, 2, 3)
+        """Standardised values (B, C, T, H, W) of the first view, often the only one."""
+        return self.views[0].values()
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A clip as it is shown once: pictures (T', H, W, C), the source frame of each, its own light (C,), and gain
-    and offset that the augmentation adds to it."""
+    """A clip as it is shown in one view: pictures (T', H, W, C), the source frame of each, its own light (C,),
+    and gain and offset that the augmentation adds to it."""
 
     clip: Clip
     frames: Frames
@@ -68,6 +91,15 @@ class _Shown:
     std: Channels
     gain: float
     offset: float
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A clip, the source frames to show of it in all views, and the generator of each view's pictures."""
+
+    clip: Clip
+    indices: NDArray[np.int64]
+    draws: tuple[np.random.Generator, ...]
 
 
 class ClipReader:
@@ -96,7 +128,7 @@ class ClipReader:
         if frames.shape[1:3] == self.size and self.zoom == 1:
             return frames
         if clip.id not in self._cache:
-            small = resize(centre(frames, self.zoom), self.size)
+            small = fitted(frames, self.size, self.zoom)
             if self._cached_bytes + small.nbytes > CACHE_BYTES:
                 return small
             self._cache[clip.id] = small
@@ -104,17 +136,18 @@ class ClipReader:
         return self._cache[clip.id]
 
     def light(self, clip: Clip) -> tuple[Channels, Channels]:
-        """Mean and deviation (C,) of the clip's own values: cameras and rooms differ more than mouths do."""
+        """Mean and deviation (C,) of the clip's own values."""
         if clip.id not in self._light:
-            pixels = self.pictures(clip).reshape(-1, self.store.meta["channels"])
-            mean, std = pixels.mean(0), pixels.std(0)
-            self._light[clip.id] = mean.astype(np.float32), np.maximum(std, 1.0).astype(np.float32)
+            self._light[clip.id] = own_light(self.pictures(clip))
         return self._light[clip.id]
 
     def training(
-        self, clips: Sequence[Clip], *, seed: int, epoch: int, batch_size: int, augment: AugmentConfig
+        self, clips: Sequence[Clip], *, seed: int, epoch: int, batch_size: int, augment: AugmentConfig, views: int = 1
     ) -> Iterator[Batch]:
         """The batches of one epoch, in that epoch's own order; the next is made while one is used.
+
+        Several `views` of a clip have the same source frames, so that frame t is the same moment in each; flip,
+        shift, masks and light are each view's own. The first is what there would be without the others.
 
         Clips of like length go together, within windows of WINDOW batches: with silence trimmed, a batch
         would otherwise be mostly padding (a quarter of the frames, measured on the Italian corpus).
@@ -124,15 +157,17 @@ class ClipReader:
         for index in rng.permutation(len(clips)):
             # A clip's draws follow from its place in the split, so they don't depend on the order.
             own = np.random.default_rng([seed, epoch, int(index) + 1])
+            others = (np.random.default_rng([seed, epoch, int(index) + 1, view]) for view in range(1, views))
             clip = clips[index]
-            drawn.append((clip, frame_indices(clip, augment, least_frames(self.alphabet.encode(clip.text)), own), own))
+            indices = frame_indices(clip, augment, least_frames(self.alphabet.encode(clip.text)), own)
+            drawn.append(_Drawn(clip, indices, (own, *others)))
         jobs = []
         for begin in range(0, len(drawn), WINDOW * batch_size):
-            window = sorted(drawn[begin : begin + WINDOW * batch_size], key=lambda item: len(item[1]))
+            window = sorted(drawn[begin : begin + WINDOW * batch_size], key=lambda item: len(item.indices))
             jobs += [window[b : b + batch_size] for b in range(0, len(window), batch_size)]
 
-        def make(job: list[tuple[Clip, NDArray[np.int64], np.random.Generator]]) -> Batch:
-            return self._pad([self._augmented(clip, indices, augment, own) for clip, indices, own in job])
+        def make(job: list[_Drawn]) -> Batch:
+            return self._pad([[self._augmented(item, augment, view) for item in job] for view in range(views)])
 
         yield from _ahead(make, [jobs[i] for i in rng.permutation(len(jobs))])
 
@@ -142,35 +177,30 @@ class ClipReader:
 
         def make(job: list[Clip]) -> Batch:
             return self._pad(
-                [_Shown(c, self.pictures(c), np.arange(c.n_frames), *self.light(c), 1.0, 0.0) for c in job]
+                [[_Shown(c, self.pictures(c), np.arange(c.n_frames), *self.light(c), 1.0, 0.0) for c in job]]
             )
 
         yield from _ahead(make, jobs)
 
-    def _augmented(
-        self, clip: Clip, indices: NDArray[np.int64], augment: AugmentConfig, rng: np.random.Generator
-    ) -> "_Shown":
-        mean, std = self.light(clip)
-        frames = change_pictures(self.pictures(clip)[indices], mean, augment, rng)
-        return _Shown(clip, frames, indices, mean, std, *change_light(augment, rng))
+    def _augmented(self, drawn: _Drawn, augment: AugmentConfig, view: int) -> _Shown:
+        mean, std = self.light(drawn.clip)
+        rng = drawn.draws[view]
+        frames = change_pictures(self.pictures(drawn.clip)[drawn.indices], mean, augment, rng)
+        return _Shown(drawn.clip, frames, drawn.indices, mean, std, *change_light(augment, rng))
 
-    def _pad(self, shown: list["_Shown"]) -> Batch:
+    def _pad(self, views: list[list[_Shown]]) -> Batch:
+        """Clips of a batch, in each of its views, all padded to the longest."""
+        shown = views[0]
         longest = max(len(s.frames) for s in shown)
         encoded = [self.alphabet.encode(s.clip.text) for s in shown]
-        frames = np.zeros((len(shown), longest, *shown[0].frames.shape[1:]), np.uint8)
         words = np.full((len(shown), longest), IGNORE, np.int64)
         targets = np.zeros((len(shown), max(map(len, encoded))), np.int64)
         for row, s in enumerate(shown):
-            frames[row, : len(s.frames)] = s.frames
             words[row, : len(s.frames)] = self._word_labels(s.clip)[s.indices]
             targets[row, : len(encoded[row])] = encoded[row]
-        gain = np.stack([s.gain / s.std for s in shown])
-        offset = np.stack([s.offset - s.mean * s.gain / s.std for s in shown])
         return Batch(
             clips=tuple(s.clip for s in shown),
-            frames=torch.from_numpy(frames),
-            gain=torch.from_numpy(gain.astype(np.float32)),
-            offset=torch.from_numpy(offset.astype(np.float32)),
+            views=tuple(_view(view) for view in views),
             lengths=torch.tensor([len(s.frames) for s in shown]),
             targets=torch.from_numpy(targets),
             target_lengths=torch.tensor([len(e) for e in encoded]),
@@ -186,23 +216,18 @@ class ClipReader:
         return labels
 
 
+def _view(shown: list[_Shown]) -> View:
+    light = [standardising(s.mean, s.std, s.gain, s.offset) for s in shown]
+    return View(
+        frames=torch.from_numpy(stacked([s.frames for s in shown])),
+        gain=torch.from_numpy(np.stack([gain for gain, _ in light]).astype(np.float32)),
+        offset=torch.from_numpy(np.stack([offset for _, offset in light]).astype(np.float32)),
+    )
+
+
 def least_frames(encoded: list[int]) -> int:
     """Frames that CTC needs for a transcript: one a letter, and a blank between equal neighbours."""
     return len(encoded) + sum(a == b for a, b in itertools.pairwise(encoded))
-
-
-def centre(frames: Frames, zoom: float) -> Frames:
-    """The middle of the pictures (T, H, W, C): 1/zoom of each side."""
-    height, width = (max(round(side / zoom), 1) for side in frames.shape[1:3])
-    top, left = (frames.shape[1] - height) // 2, (frames.shape[2] - width) // 2
-    return frames[:, top : top + height, left : left + width]
-
-
-def resize(frames: Frames, size: tuple[int, int]) -> Frames:
-    """Frames (T, H, W, C) at another (height, width), bilinear with antialiasing."""
-    planes = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).float()
-    planes = F.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
-    return planes.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 
 Job = TypeVar("Job")

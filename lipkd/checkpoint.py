@@ -15,10 +15,17 @@ from torch import Tensor
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic
 
+AVERAGE = "average/"  # before the names of averaged weights; the trained ones are under `model/`
+
 
 def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
-    """Write tensors and `info` (JSON) to `path`, atomically."""
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Write tensors and `info` (JSON) to `path`, atomically. A tensor under two names is written twice."""
+    whole: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        one = tensor.detach().cpu().contiguous()
+        whole[name] = one.clone() if one.data_ptr() in places else one
+        places.add(one.data_ptr())
     header = {"lipkd": json.dumps(info, allow_nan=False)}
     write_atomic(path, lambda temporary: save_file(whole, temporary, header))
 
@@ -50,6 +57,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
             _, index, key = name.split("/")
             whole["state"].setdefault(int(index), {})[key] = value
     optimizer.load_state_dict(whole)
+
+
+def read_with(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the cohort that reads: the averaged weights where there are some, else the trained ones."""
+    return tensors_under(tensors, AVERAGE) or tensors_under(tensors, "model/")
 
 
 def tensors_under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -3,10 +3,13 @@
     L_i = CTC_i + λ · τ² · mean KL(target_i ‖ softmax(z_i / τ)) + word weight · CE_i
 
 The peers' losses are added and differentiated once; as no parameter is shared and every target is
-detached, each peer gets exactly the gradient of its own L_i.
+detached, each peer gets exactly the gradient of its own L_i. (In method `one` the peers share their
+convolutions, on purpose.)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +18,8 @@ from torch import Tensor, nn
 from lipkd.batches import IGNORE, Batch
 from lipkd.config import TrialConfig
 from lipkd.losses import ctc_per_clip, distillation, taught_frames, valid_frames
-from lipkd.methods import Teaching, make_method
+from lipkd.methods import GatedBranches, Teaching, make_method
+from lipkd.methods.one import mix
 from lipkd.network import LipNet, network_shape
 from lipkd.seeds import derive
 from lipkd.text import Alphabet
@@ -57,19 +61,30 @@ class Cohort(nn.Module):
                 if n_words:
                     self.word_heads.append(nn.Linear(2 * shape.hidden, n_words + 1))
             torch.manual_seed(derive(config.seed, "method"))
-            self.method = make_method(config.cohort)
+            self.method = make_method(config.cohort, shape.features)
+        if self.gate is not None:
+            for peer in self.networks[1:]:
+                peer.share_trunk(self.networks[0])
+
+    @property
+    def networks(self) -> list[LipNet]:
+        """The peers, with their type."""
+        return cast("list[LipNet]", list(self.peers))
+
+    @property
+    def gate(self) -> GatedBranches | None:
+        """The gate of method `one`; None where the peers share nothing."""
+        return self.method if isinstance(self.method, GatedBranches) else None
 
     def losses(
         self, batch: Batch, *, weight: float, word_weight: float, generators: list[torch.Generator] | None = None
     ) -> Losses:
         """All peers' losses on a batch; `weight` is λ now, `generators` (one per peer) switch dropout on."""
         draws = generators or (None,) * len(self.peers)
-        values = batch.values()
-        states = [peer(values, batch.lengths, draw) for peer, draw in zip(self.peers, draws, strict=True)]
-        logits = [z for _, z in states]
-        teaching = self.method([z.detach() for z in logits], batch, self.alphabet)
-        mask = valid_frames(batch.lengths, batch.frames.shape[1], batch.frames.device)
-        total = torch.zeros((), device=batch.frames.device)
+        trunk, states = self._states(batch, draws)
+        teaching = self._teach(trunk, [z for _, z in states], batch)
+        mask = valid_frames(batch.lengths, batch.n_frames, batch.device)
+        total = torch.zeros((), device=batch.device)
         terms = {}
         for index, (hidden, z) in enumerate(states):
             own = ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).mean()
@@ -94,6 +109,28 @@ class Cohort(nn.Module):
                 terms[f"train/weight/peer_{index}"] = share
         return Losses(total, terms)
 
+    def _states(
+        self, batch: Batch, draws: Sequence[torch.Generator | None]
+    ) -> tuple[Tensor | None, list[tuple[Tensor, Tensor]]]:
+        """The features (B, T, F) of a shared trunk (mean over the views), or None; each peer's hidden states and
+        logits (B, T, V)."""
+        networks, views = self.networks, [view.values() for view in batch.views]
+        if self.gate is None:
+            seen = views if len(views) > 1 else views * len(networks)
+            runs = zip(networks, seen, draws, strict=True)
+            return None, [peer(values, batch.lengths, draw) for peer, values, draw in runs]
+        watched = [networks[0].watch(values, batch.lengths, draws[i]) for i, values in enumerate(views)]
+        trunks = watched if len(views) > 1 else watched * len(networks)
+        heads = zip(networks, trunks, draws, strict=True)
+        states = [peer.read(features, batch.lengths, draw) for peer, features, draw in heads]
+        return torch.stack(watched).mean(0), states
+
+    def _teach(self, trunk: Tensor | None, logits: list[Tensor], batch: Batch) -> Teaching:
+        """What the method makes of the peers' logits, one (B, T, V) each."""
+        if self.gate is not None:
+            return self.gate(trunk, logits, batch)
+        return self.method([z.detach() for z in logits], batch, self.alphabet)
+
     def _distill(self, z: Tensor, index: int, teaching: Teaching, batch: Batch, mask: Tensor) -> Tensor | None:
         """What a peer with logits z (B, T, V) has to learn from the method now, a scalar; None when nothing."""
         config = self.config
@@ -115,18 +152,32 @@ class Cohort(nn.Module):
         return None
 
     @torch.no_grad()
-    def logits(self, batch: Batch) -> list[Tensor]:
-        """Each peer's logits (B, T, V), without dropout."""
-        values = batch.values()
-        return [peer(values, batch.lengths)[1] for peer in self.peers]
+    def read(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        """Each peer's logits and the ensemble's, all (B, T, V), without dropout.
+
+        There is no transcript to weigh peers by, so the ensemble is the mean of the logits, but for `one`, whose
+        gate needs none.
+        """
+        trunk, states = self._states(batch, (None,) * len(self.peers))
+        logits = [z for _, z in states]
+        if self.gate is None or trunk is None:
+            return logits, torch.stack(logits).mean(0)
+        return logits, mix(logits, self.gate.shares(trunk, batch.lengths))
+
+    def deployed(self) -> dict[str, Tensor]:
+        """The tensors that `read` needs, named as in `state_dict`."""
+        kept = ("peers.",) if self.gate is None else ("peers.", "method.")
+        return {name: value for name, value in self.state_dict().items() if name.startswith(kept)}
 
     def parameter_groups(self) -> list[list[nn.Parameter]]:
-        """Parameters whose gradients are clipped together: one group per peer, one for the method."""
-        groups = [list(peer.parameters()) for peer in self.peers]
+        """Parameters whose gradients are clipped together: a group per peer, one for a shared trunk, one for the
+        method."""
+        trunk = [] if self.gate is None else list(self.networks[0].trunk())
+        shared = {id(parameter) for parameter in trunk}
+        groups = [[p for p in peer.parameters() if id(p) not in shared] for peer in self.peers]
         for group, head in zip(groups, self.word_heads, strict=False):
             group.extend(head.parameters())
-        own = list(self.method.parameters())
-        return [*groups, own] if own else groups
+        return [group for group in (*groups, trunk, list(self.method.parameters())) if group]
 
 
 def word_loss(scores: Tensor, words: Tensor) -> Tensor:

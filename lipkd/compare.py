@@ -25,7 +25,14 @@ from lipkd.trial import TrialFolder
 
 Rate = Literal["wer", "cer"]
 DRAWS = 10_000
-MAY_DIFFER = ("cohort.", "seed", "training.device", "training.threads", "training.checkpoint_every")
+MAY_DIFFER = (
+    "cohort.",
+    "seed",
+    "training.device",
+    "training.threads",
+    "training.checkpoint_every",
+    "training.init_from",
+)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ names the field, the value and what is allowed.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -33,7 +34,7 @@ class DataConfig(Strict):
     `random` holds out `val_share` and `test_share` of all clips; `unseen` holds out all clips of
     `val_speakers` and `test_speakers`; `overlapped` holds out `val_clips` and `test_clips` clips of
     every speaker. `crop` (height, width) resizes the store's pictures, `zoom` shows their middle only
-    (1/zoom of each side).
+    (1/zoom of each side). Clips and speakers named in `exclude` take no part at all.
     """
 
     store: str
@@ -45,6 +46,7 @@ class DataConfig(Strict):
     test_clips: int = Field(0, ge=0)
     val_share: Share = 0.1
     test_share: Share = 0.0
+    exclude: tuple[str, ...] = ()
     crop: tuple[Annotated[int, Field(ge=16, le=512)], Annotated[int, Field(ge=16, le=512)]] | None = None
     zoom: float = Field(1.0, ge=1, le=4)
     alphabet: str = LETTERS
@@ -72,32 +74,53 @@ class NetworkConfig(Strict):
 class CohortConfig(Strict):
     """How many peers learn together, and how (lipkd/methods). One peer is vanilla, whatever the method.
 
-    `weight` is λ, reached after `ramp_share` of the epochs; `temperature` is τ. `widths` gives each
+    `weight` is λ: 0 for the first `start_share` of the epochs, then rising to its full value within
+    `ramp_share` of them (see `distill_weight`); `temperature` is τ. `widths` gives each
     peer its own multiplier instead of `network.width`. `frames` says which frames of a target teach:
     `all`, only its `spikes` (no blank), or a `window` of `window` frames on either side of each spike.
+    `views` says whether all peers see the same augmentation of a clip or each its own; in `consistency` it
+    is each its own, with `time_mask_factor` times as many time masks as `augment.time_masks`.
     """
 
-    method: Literal["independent", "dml", "kdcl-mean", "kdcl-best-loss", "kdcl-min-logit", "attention", "sequence"] = (
-        "independent"
-    )
+    method: Literal[
+        "independent",
+        "dml",
+        "kdcl-mean",
+        "kdcl-best-loss",
+        "kdcl-min-logit",
+        "attention",
+        "one",
+        "sequence",
+        "consistency",
+    ] = "independent"
     peers: int = Field(1, ge=1, le=8)
     widths: tuple[Width, ...] | None = None
     weight: float = Field(1.0, ge=0, le=100)
     temperature: float = Field(3.0, gt=0, le=100)
+    start_share: Share = 0.0
     ramp_share: Share = 0.3
     frames: Literal["all", "spikes", "window"] = "all"
     window: int = Field(2, ge=1, le=50)
+    views: Literal["shared", "per-peer"] = "shared"
+    time_mask_factor: float = Field(2.5, ge=0, le=20)
 
     @model_validator(mode="after")
     def _consistent(self) -> "CohortConfig":
         if self.widths is not None and len(self.widths) != self.peers:
             raise ValueError(f"cohort.widths lists {len(self.widths)} widths for {self.peers} peers")
+        if self.method == "one" and len(set(self.widths or ())) > 1:
+            raise ValueError("cohort.widths must be all the same for method 'one', whose peers share a trunk")
         return self
 
 
 class TrainingConfig(Strict):
     """Optimisation. `word_weight` is the strength of the word-level warm start, gone after `word_share`
-    of the epochs (lipkd/warmstart.py); `patience` 0 means no early stopping."""
+    of the epochs (`fading_weight`); `patience` 0 means no early stopping; `ema` is the decay per step of the
+    averaged weights that are evaluated and kept instead of the trained ones (lipkd/averaging.py), 0 for none.
+
+    `init_from` is a trial folder or a checkpoint whose best peer is where the peers start, as far as layers fit
+    (lipkd/initial.py); all peers but the first mix in `init_spread` of their own fresh weights. `parse_config`
+    fills in `init_digest`, which says what the weights are, wherever they lie."""
 
     epochs: int = Field(100, ge=1, le=100_000)
     batch_size: int = Field(8, ge=1, le=4096)
@@ -107,11 +130,21 @@ class TrainingConfig(Strict):
     clip_norm: float = Field(5.0, gt=0)
     word_weight: float = Field(1.0, ge=0, le=100)
     word_share: Share = 0.5
+    ema: float = Field(0.0, ge=0, lt=1)
+    init_from: str | None = None
+    init_digest: str | None = Field(None, pattern="^[0-9a-f]{16}$")
+    init_spread: Share = 0.1
     patience: int = Field(0, ge=0)
     checkpoint_every: int = Field(1, ge=1)
     precision: Literal["auto", "float32", "bf16"] = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     threads: int = Field(0, ge=0, le=1024)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TrainingConfig":
+        if self.init_digest and not self.init_from:
+            raise ValueError("init_digest says what is in training.init_from, which is missing")
+        return self
 
 
 class EvaluationConfig(Strict):
@@ -171,6 +204,20 @@ class TrialConfig(Strict):
         """The width of every peer."""
         return self.cohort.widths or (self.network.width,) * self.cohort.peers
 
+    @property
+    def views(self) -> int:
+        """How many augmentations of each clip a training batch shows: one for all peers, or one for each."""
+        per_peer = self.cohort.views == "per-peer" or self.cohort.method == "consistency"
+        return self.cohort.peers if per_peer else 1
+
+    @property
+    def shown(self) -> AugmentConfig:
+        """The augmentation as it is done: with more time masks where peers of `consistency` see views of their own."""
+        if self.cohort.method != "consistency" or self.cohort.peers == 1:
+            return self.augment
+        masks = math.floor(self.augment.time_masks * self.cohort.time_mask_factor + 0.5)
+        return self.augment.model_copy(update={"time_masks": masks})
+
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
@@ -181,10 +228,13 @@ class TrialConfig(Strict):
         the method of a single peer, which has nobody to learn from.
         """
         value = self.model_dump(mode="json", exclude_defaults=True)
-        for field in ("device", "threads", "checkpoint_every"):
+        for field in ("device", "threads", "checkpoint_every", "init_from"):
             value.get("training", {}).pop(field, None)
+        if self.cohort.peers == 1 or self.training.init_from is None:
+            value.get("training", {}).pop("init_spread", None)
         if self.cohort.peers == 1 and "cohort" in value:
             value["cohort"] = {name: part for name, part in value["cohort"].items() if name == "widths"}
+        value.get("cohort", {}).pop("views" if self.cohort.method == "consistency" else "time_mask_factor", None)
         value = {name: part for name, part in value.items() if part != {}}
         text = json.dumps(value, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -197,8 +247,21 @@ class TrialConfig(Strict):
 
 
 def parse_config(value: Any, where: str = "configuration") -> TrialConfig:
-    """A TrialConfig from plain data; raises LipkdError with one sentence that names every bad field."""
-    return validate(TrialConfig, value, where)
+    """A TrialConfig from plain data; raises LipkdError with one sentence that names every bad field.
+
+    The weights to start from, if any, are read once, to know their digest; a configuration that has it, such as
+    every one on disk, can be read where they are not.
+    """
+    config = validate(TrialConfig, value, where)
+    if config.training.init_from is None or config.training.init_digest is not None:
+        return config
+    from lipkd.initial import weights_digest  # torch, for those alone who need it
+
+    try:
+        digest = weights_digest(config.training.init_from)
+    except LipkdError as error:
+        raise LipkdError(f"{where}: {error}") from error
+    return config.model_copy(update={"training": config.training.model_copy(update={"init_digest": digest})})
 
 
 def validate(model: type[Model], value: Any, where: str) -> Model:
@@ -234,5 +297,5 @@ def load_yaml(path: str | Path) -> Any:
 
 
 def load_config(path: str | Path) -> TrialConfig:
-    """A TrialConfig from a YAML or JSON file; a relative `data.store` is relative to the working folder."""
+    """A TrialConfig from a YAML or JSON file; relative paths in it are relative to the working folder."""
     return parse_config(load_yaml(path), str(path))

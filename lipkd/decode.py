@@ -25,13 +25,18 @@ def greedy(logits: Tensor, lengths: Tensor, alphabet: Alphabet) -> list[str]:
     return texts
 
 
-@torch.no_grad()
 def closed_list(logits: Tensor, lengths: Tensor, alphabet: Alphabet, sentences: Sequence[str]) -> list[str]:
     """For each clip the sentence of the list with the highest CTC likelihood; the first of equals.
 
     logits (B, T, V); lengths (B,). The likelihood sums all alignments of the sentence, so lists of
     sentences of different length need no correction. Returns B strings, as they stand in the list.
     """
+    return [sentences[i] for i in sentence_scores(logits, lengths, alphabet, sentences).argmax(1).tolist()]
+
+
+@torch.no_grad()
+def sentence_scores(logits: Tensor, lengths: Tensor, alphabet: Alphabet, sentences: Sequence[str]) -> Tensor:
+    """ln p(sentence | clip) (B, N) of each of N sentences for each clip, on the CPU; logits (B, T, V), lengths (B,)."""
     encoded = [torch.tensor(alphabet.encode(sentence)) for sentence in sentences]
     targets = torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True).to(logits.device)
     target_lengths = torch.tensor([len(symbols) for symbols in encoded])
@@ -45,4 +50,4 @@ def closed_list(logits: Tensor, lengths: Tensor, alphabet: Alphabet, sentences: 
             part.repeat(len(logits), 1),
             part_lengths.repeat(len(logits)),
         ).reshape(len(logits), -1)
-    return [sentences[i] for i in scores.argmax(1).tolist()]
+    return scores

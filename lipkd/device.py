@@ -2,11 +2,14 @@
 
 import resource
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import torch
 
-from lipkd.config import TrainingConfig
 from lipkd.errors import LipkdError
+
+if TYPE_CHECKING:
+    from lipkd.config import TrainingConfig
 
 
 def choose_device(name: str) -> torch.device:
@@ -30,11 +33,16 @@ def _cpu_has_bf16() -> bool:
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def prepare_device(training: TrainingConfig) -> torch.device:
+def prepare_device(training: "TrainingConfig") -> torch.device:
     """Apply the thread count and choose the device."""
-    if training.threads:
-        torch.set_num_threads(training.threads)
+    limit_threads(training.threads)
     return choose_device(training.device)
+
+
+def limit_threads(threads: int) -> None:
+    """Use that many processor threads; 0 leaves the number as it is."""
+    if threads:
+        torch.set_num_threads(threads)
 
 
 def peak_megabytes(device: torch.device) -> float:

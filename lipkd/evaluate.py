@@ -1,7 +1,7 @@
 """Reading clips with trained peers, and scoring what they say.
 
-The ensemble is the mean of the peers' logits for every method: at evaluation there is no transcript to
-weigh peers by.
+The ensemble is the mean of the peers' logits: at evaluation there is no transcript to weigh peers by. Only the
+gate of `one` needs none, so there it is the gated ensemble.
 """
 
 from collections.abc import Sequence
@@ -72,8 +72,7 @@ def read_clips(
     for batch in reader.plain(clips, batch_size):
         batch = batch.to(device)
         with autocast(device, precision):
-            logits = cohort.logits(batch)
-        ensemble = torch.stack(logits).mean(0)
+            logits, ensemble = cohort.read(batch)
         said = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
         together = greedy(ensemble, batch.lengths, reader.alphabet)
         chosen = [closed_list(z, batch.lengths, reader.alphabet, sentences) for z in logits] if sentences else []
@@ -125,12 +124,16 @@ def rates(reading: Reading) -> dict[str, float]:
 
 
 def load_cohort(folder: TrialFolder, which: Literal["last", "best"]) -> tuple[Cohort, TrialConfig, dict[str, Any]]:
-    """The trained peers of a trial, their configuration and the checkpoint's `info`."""
+    """The trained peers of a trial (their averages, where it has some), their configuration and the checkpoint's
+    `info`."""
     tensors, info = checkpoint.load(folder.checkpoint(which))
+    tensors = checkpoint.read_with(tensors)
     config = parse_config(info["config"], str(folder.checkpoint(which)))
     cohort = Cohort(config, picture=tuple(info["picture"]), n_words=0)
     for index, peer in enumerate(cohort.peers):
-        peer.load_state_dict(checkpoint.tensors_under(tensors, f"model/peers.{index}."))
+        peer.load_state_dict(checkpoint.tensors_under(tensors, f"peers.{index}."))
+    if cohort.gate is not None:
+        cohort.gate.load_state_dict(checkpoint.tensors_under(tensors, "method."))
     return cohort, config, info
 
 

@@ -12,6 +12,7 @@ quarter of the work. Padded frames are zeroed before every convolution, left out
 packed away from the GRU, so a clip gives the same logits alone and in any batch.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -44,10 +45,16 @@ class NetworkShape:
     @property
     def features(self) -> int:
         """Length of a frame's feature vector between convolutions and GRU."""
-        height, width = (self.height + 1) // 2, (self.width + 1) // 2
-        for _ in KERNELS:
-            height, width = height // 2, width // 2
+        height, width = map_size(self.height, self.width)
         return self.channels[-1] * height * width
+
+
+def map_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width of what the convolutions make of a picture: halved by the stride, then by each pooling."""
+    height, width = (height + 1) // 2, (width + 1) // 2
+    for _ in KERNELS:
+        height, width = height // 2, width // 2
+    return height, width
 
 
 def network_shape(
@@ -135,16 +142,34 @@ class LipNet(nn.Module):
 
         `generator` switches dropout on. Values at padded frames mean nothing.
         """
-        n_frames = frames.shape[2]
-        valid = torch.arange(n_frames)[None, :] < lengths[:, None]
+        return self.read(self.watch(frames, lengths, generator), lengths, generator)
+
+    def trunk(self) -> Iterator[nn.Parameter]:
+        """The parameters of `watch`."""
+        for part in (self.convolutions, self.scales, self.shifts):
+            yield from part.parameters()
+
+    def share_trunk(self, other: "LipNet") -> None:
+        """Watch with the other network's convolutions from now on, not with copies of them: they learn together."""
+        self.convolutions, self.scales, self.shifts = other.convolutions, other.scales, other.shifts
+
+    def watch(self, frames: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The convolutions: frames (B, C, T, H, W) to a feature vector per frame, (B, T, features), 0 where padded."""
+        valid = torch.arange(frames.shape[2])[None, :] < lengths[:, None]
         mask = valid[:, None, :, None, None].to(frames.device)
         x = frames.contiguous(memory_format=torch.channels_last_3d) * mask
         for convolution, scale, shift in zip(self.convolutions, self.scales, self.shifts, strict=True):
             x = F.max_pool3d(convolution(x), (1, 2, 2))
             x = F.relu(standardise(x, mask) * scale + shift) * mask
             x = dropout(x, self.dropout_share, generator, per_channel=True)
-        hidden = x.transpose(1, 2).flatten(2).float()
-        with torch.autocast(frames.device.type, enabled=False):  # small recurrent products gain nothing from bf16
+        return x.transpose(1, 2).flatten(2).float()
+
+    def read(
+        self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The recurrent layers: features (B, T, features) to hidden states (B, T, 2·hidden) and logits (B, T, V)."""
+        hidden, n_frames = features, features.shape[1]
+        with torch.autocast(features.device.type, enabled=False):  # small recurrent products gain nothing from bf16
             for gru in self.recurrent:
                 packed = nn.utils.rnn.pack_padded_sequence(
                     hidden, lengths.clamp(min=1), batch_first=True, enforce_sorted=False

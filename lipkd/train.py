@@ -2,6 +2,7 @@
 
     for every epoch
         for every batch: losses of all peers → gradients → clip per peer → AdamW at the scheduled rate
+                         → the averages of the weights follow, where they are wanted
         read the validation clips → metrics
         predictions and checkpoints → journal line → report
 
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lipkd import checkpoint
+from lipkd.averaging import averaged_copy, follow
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
 from lipkd.config import TrainingConfig, TrialConfig, parse_config
@@ -29,6 +31,7 @@ from lipkd.device import autocast, peak_megabytes, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluate import Reading, rates, read_clips
 from lipkd.files import write_atomic, write_json, write_jsonl
+from lipkd.initial import find_source, start_from
 from lipkd.lock import only_one
 from lipkd.seeds import generator
 from lipkd.splits import make_split
@@ -40,16 +43,25 @@ OnReport = Callable[[int, dict[str, float]], None]
 ORPHAN_S = 20  # a sweep's worker outlives a killed driver for a moment; the trial's next process waits for it
 
 
-def fit(config: TrialConfig, path: Path, *, on_report: OnReport | None = None) -> dict[str, float]:
+def fit(
+    config: TrialConfig,
+    path: Path,
+    *,
+    on_report: OnReport | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> dict[str, float]:
     """Train the trial in folder `path`, or go on with it from its last checkpoint.
 
     `on_report(step, metrics)` is called after each new epoch, when journal and files are on disk; what it
-    raises ends the training and goes through to the caller. Returns the last metrics. Raises LipkdError
+    raises ends the training and goes through to the caller. `on_note` hears what weights a trial starts from, when it
+    does so from another trial's. Returns the last metrics. Raises LipkdError
     for a configuration that doesn't fit its store, FloatingPointError when the loss is no longer finite.
     """
     folder = TrialFolder(path)
     with only_one(folder.lock, f"trial {path}", wait=ORPHAN_S):
         trainer = Trainer(config, folder)  # raises before anything but the lock is written
+        if trainer.initial and on_note:
+            on_note(trainer.initial["summary"])
         with _recorded_state(folder):
             return trainer.run(on_report)
 
@@ -84,11 +96,16 @@ class Trainer:
         self.picture = (*self.reader.size, int(store.meta["channels"]))
         cohort = Cohort(config, picture=self.picture, n_words=len(vocabulary))
         self.cohort = cohort.to(self.device)
+        begins = not folder.checkpoint("last").is_file()
+        self.initial = self._initialise() if begins and config.training.init_from else None
+        self.averaged = averaged_copy(self.cohort) if config.training.ema else self.cohort  # what reads, and is kept
         self.optimizer = make_optimizer(self.cohort, config.training)
         self.epoch = 0
         self.best: dict[str, float] = {"best/wer": math.inf, "best/cer": math.inf, "best/epoch": 0}
-        if folder.checkpoint("last").is_file():
+        if not begins:
             self._restore()
+        if self.initial:
+            write_json(folder.path / "init_report.json", self.initial)
         write_json(folder.path / "config.json", config.to_json())
         write_json(folder.path / "split.json", {**split.to_json(), "store_digest": store.meta["digest"]})
         self.journal = Journal(folder.journal)
@@ -118,7 +135,7 @@ class Trainer:
         trained = self._train_epoch()
         train_seconds = time.monotonic() - began
         reading = read_clips(
-            self.cohort,
+            self.averaged,
             self.reader,
             self.val_clips,
             batch_size=training.batch_size,
@@ -156,10 +173,12 @@ class Trainer:
             seed=config.seed,
             epoch=self.epoch,
             batch_size=training.batch_size,
-            augment=config.augment,
+            augment=config.shown,
+            views=config.views,
         )
         for index, batch in enumerate(batches):
-            rate = learning_rate(training, self.epoch * steps + index, training.epochs * steps)
+            step = self.epoch * steps + index
+            rate = learning_rate(training, step, training.epochs * steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             with autocast(self.device, training.precision):
@@ -171,6 +190,8 @@ class Trainer:
             for parameters in self.cohort.parameter_groups():
                 torch.nn.utils.clip_grad_norm_(parameters, training.clip_norm)
             self.optimizer.step()
+            if training.ema:
+                follow(self.averaged, self.cohort, training.ema, step)
             for name, value in losses.terms.items():
                 sums[name].append(value)
         means = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
@@ -189,14 +210,16 @@ class Trainer:
             write_jsonl(self.folder.predictions("best"), reading.rows)
             header = {"alphabet": self.reader.alphabet.characters}
             write_atomic(self.folder.posteriors, lambda temporary: save_file(reading.posteriors, temporary, header))
-            peers = {f"model/peers.{name}": value for name, value in self.cohort.peers.state_dict().items()}
-            checkpoint.save(self.folder.checkpoint("best"), peers, self._info())
+            deployed = {f"model/{name}": value for name, value in self.averaged.deployed().items()}
+            checkpoint.save(self.folder.checkpoint("best"), deployed, self._info())
 
     def _checkpoint_last(self) -> None:
         training = self.config.training
         over = self.epoch == training.epochs or self._out_of_patience()
         if over or self.epoch % training.checkpoint_every == 0:
             model = {f"model/{name}": value for name, value in self.cohort.state_dict().items()}
+            if training.ema:
+                model |= {f"{checkpoint.AVERAGE}{name}": value for name, value in self.averaged.state_dict().items()}
             state = model | checkpoint.optimizer_tensors(self.optimizer)
             checkpoint.save(self.folder.checkpoint("last"), state, self._info())
 
@@ -209,14 +232,24 @@ class Trainer:
             "config": self.config.to_json(),
         }
 
+    def _initialise(self) -> dict[str, Any]:
+        """Give the cohort the weights to start from; the report of what was taken over."""
+        training = self.config.training
+        source = find_source(str(training.init_from))
+        if source.digest != training.init_digest:
+            raise LipkdError(f"training.init_from = {training.init_from}: has other weights than when this was planned")
+        return start_from(source, self.cohort, self.config, self.picture)
+
     def _restore(self) -> None:
         path = self.folder.checkpoint("last")
         tensors, info = checkpoint.load(path)
         begun = parse_config(info["config"], str(path)).to_json()  # with the defaults of fields that are new since
         changed = set(differing_fields(begun, self.config.to_json()))
-        if changed := changed - {"training.device", "training.threads", "training.checkpoint_every"}:
+        if changed := changed - {f"training.{name}" for name in ("device", "threads", "checkpoint_every", "init_from")}:
             raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
         self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))
+        if self.config.training.ema:
+            self.averaged.load_state_dict(checkpoint.tensors_under(tensors, checkpoint.AVERAGE))
         checkpoint.restore_optimizer(self.optimizer, tensors)
         self.epoch = info["epoch"]
         self.best = info["best"]
@@ -239,9 +272,16 @@ def learning_rate(training: TrainingConfig, step: int, steps: int) -> float:
 
 
 def distill_weight(config: TrialConfig, epoch: int) -> float:
-    """λ in an epoch (from 0): 0 at first, rising linearly to its full value at `ramp_share` of the epochs."""
-    ramp = config.cohort.ramp_share * config.training.epochs
-    return config.cohort.weight * (min(epoch / ramp, 1.0) if ramp else 1.0)
+    """λ in an epoch (from 0): 0 for the first `start_share` of the epochs, then rising linearly within `ramp_share`.
+
+    Peers that cannot read yet have nothing to teach: on the Italian corpus λ was full at epoch 21 of 70, and
+    the narrow cohort fell behind vanilla from there on (docs/results.md). The late start is for them.
+    """
+    cohort, epochs = config.cohort, config.training.epochs
+    begun, ramp = epoch - cohort.start_share * epochs, cohort.ramp_share * epochs
+    if begun < 0:
+        return 0.0
+    return cohort.weight * (min(begun / ramp, 1.0) if ramp else 1.0)
 
 
 def fading_weight(training: TrainingConfig, epoch: int) -> float:

@@ -22,7 +22,9 @@ from lipkd.errors import LipkdError
 from lipkd.files import write_json, write_jsonl
 from preprocessing.align_file import SILENCE, UNITS, Alignment, Segment, read_align, write_align
 from preprocessing.aligner import Aligner
-from preprocessing.layout import Source, find_clips
+from preprocessing.layout import Source, below
+from preprocessing.layouts import choose, find_sources
+from preprocessing.progress import OnProgress, Progress
 from preprocessing.speech import RATE, CannotAlign, Sound, find_speech, read_sound, require_ffmpeg
 from preprocessing.transcripts import Transcript, find_transcript, read_table, spoken_form
 
@@ -30,7 +32,6 @@ FPS = 25.0  # of the frames that an .align file counts, whatever the video's own
 SHORTEST = 2 * UNITS  # a shorter word is flagged: either it was slurred, or it was not found
 TOLERANCE = UNITS  # sound may last that much longer than the picture
 SETTINGS = "align.json"
-OnProgress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,12 @@ def align_corpus(
     src: Path,
     out: Path,
     *,
+    layout: str = "auto",
     language: str = "eng",
     transcripts: Path | None = None,
     align: Path | None = None,
     speakers: Sequence[str] | None = None,
+    pattern: str | None = None,
     limit: int | None = None,
     sample: int | None = None,
     seed: int = 0,
@@ -93,8 +96,8 @@ def align_corpus(
     """Write OUT/speaker/name.align for the clips under `src`, OUT/flags.jsonl for
     doubtful ones and OUT/rejects.jsonl for clips that get none.
 
-    `transcripts` is a table of texts, `align` a folder of .align files whose words are used; `sample`
-    takes that many clips by chance (`seed`), `limit` the first ones; `force` aligns anew what is there.
+    `layout` is as for prepare; `transcripts` is a table of texts, `align` a folder of .align files whose words are
+    used; `sample` takes that many clips by chance (`seed`), `limit` the first ones; `force` aligns anew what is there.
     Raises LipkdError when a program is missing, nothing is found, or `out` holds
     alignments of another making.
     """
@@ -103,7 +106,8 @@ def align_corpus(
         if value is not None and value < 1:
             raise LipkdError(f"{name} {value}: must be at least 1")
     src, out = src.expanduser().absolute(), out.expanduser().absolute()
-    sources = find_clips(src, align=align, speakers=speakers)[:limit]
+    _, found = find_sources(src, layout, align)
+    sources = choose(found, speakers=speakers, pattern=pattern, limit=limit)
     if sample is not None and sample < len(sources):
         chosen = sorted(random.Random(seed).sample(range(len(sources)), sample))
         sources = [sources[index] for index in chosen]
@@ -118,7 +122,7 @@ def align_corpus(
     rejects: list[dict[str, str]] = []
     job = Job(out, language, table, force, frozenset(twins(sources)))
     for done, (source, result) in enumerate(zip(sources, job.run(sources, workers), strict=True), 1):
-        clip = {"id": source.id, "source": source.path.relative_to(src).as_posix()}
+        clip = {"id": source.id, "source": below(source.path, src)}
         if isinstance(result, Aligned):
             made[result.origin] += 1
             kept += result.kept
@@ -128,7 +132,7 @@ def align_corpus(
             kinds[result.kind] += 1
             rejects.append({**clip, "reason": str(result)})
         if on_progress is not None:
-            on_progress(done, len(sources), done / (time.monotonic() - started))
+            on_progress(Progress(done, len(sources), time.monotonic() - started))
     write_jsonl(out / "flags.jsonl", flags)
     write_jsonl(out / "rejects.jsonl", rejects)
     return Summary(
@@ -199,14 +203,14 @@ class Job:
 
     def decide(self, source: Source, aligner: Callable[[], Aligner]) -> Aligned | CannotAlign:
         """Align one clip unless it is done; what is wrong with it is returned, not raised."""
-        path = self.out / source.speaker / f"{source.path.stem if source.path.is_file() else source.path.name}.align"
+        path = self.out / source.speaker / f"{source.id.partition('/')[2]}.align"
         try:
             if source.path in self.twins:
                 raise CannotAlign("second copy of a clip", f"another file is {source.id}, too")
             transcript = find_transcript(source, self.table)
             if not self.force and (there := done_before(path, source, transcript)) is not None:
                 return Aligned(True, transcript.origin, doubt(there.segments))
-            segments = align_clip(read_sound(source.path), transcript, aligner)
+            segments = align_clip(read_sound(source.path, source.span), transcript, aligner)
         except CannotAlign as reason:
             path.unlink(missing_ok=True)  # of an earlier run, with other words
             return reason

@@ -6,8 +6,9 @@ corpus root that holds it as `mouth/` (and pictures as `frames/`). Alignments, `
 the clip, in `align/SPEAKER/` inside the source, or in `align/SPEAKER/` beside it.
 """
 
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +23,19 @@ CLIP_FOLDERS = ("mouth", "frames")
 
 @dataclass(frozen=True)
 class Source:
-    """One clip on disk: a video file or a folder of pictures, and its alignment if there is one."""
+    """One clip on disk: a video file, a folder of pictures or an array, and its alignment if there is one.
+
+    `text` is what a table of clips says is said, `label` the word that a one-word corpus's folder says;
+    `span` is the part of the video in seconds.
+    """
 
     id: str
     speaker: str
     path: Path
     align: Path | None
+    text: str | None = None
+    span: tuple[float, float] | None = None
+    label: str | None = None
 
 
 def natural_key(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
@@ -36,11 +44,20 @@ def natural_key(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
     return tuple((text, int(digits or -1)) for text, digits in parts), name
 
 
-def find_clips(src: Path, *, align: Path | None = None, speakers: Sequence[str] | None = None) -> list[Source]:
+def as_text(name: str) -> str:
+    """A file name with the bytes that are no UTF-8 shown as �."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def below(path: Path, src: Path) -> str:
+    """The path relative to the corpus `src`, as text; as it is when it lies elsewhere."""
+    return as_text((path.relative_to(src) if path.is_relative_to(src) else path).as_posix())
+
+
+def find_clips(src: Path, *, align: Path | None = None) -> list[Source]:
     """All clips under `src` in natural order of speaker, then name; a clip may occur in two forms.
 
-    `align` overrides where alignments are looked for. Raises LipkdError when a folder is missing, no
-    clip is found or a named speaker does not exist.
+    `align` overrides where alignments are looked for. Raises LipkdError when a folder is missing or no clip is found.
     """
     for name, folder in (("source", src), ("alignments", align)):
         if folder is not None and not folder.is_dir():
@@ -54,11 +71,7 @@ def find_clips(src: Path, *, align: Path | None = None, speakers: Sequence[str] 
     ]
     if not sources:
         raise LipkdError(f"0 clips found in {src}: expected speaker/name.mp4 or speaker/name/*.png")
-    known = sorted({source.speaker for source in sources}, key=natural_key)
-    if unknown := [name for name in speakers or () if name not in known]:
-        raise LipkdError(f"speakers {', '.join(unknown)}: not in {src}, which has {', '.join(known)}")
-    wanted = [source for source in sources if speakers is None or source.speaker in speakers]
-    return sorted(wanted, key=lambda source: natural_key(source.id))  # stable: mouth/ comes before frames/
+    return sorted(sources, key=lambda source: natural_key(source.id))  # stable: mouth/ comes before frames/
 
 
 def _visible(paths: Iterable[Path]) -> list[Path]:

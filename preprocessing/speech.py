@@ -54,8 +54,9 @@ def require_ffmpeg() -> None:
         raise LipkdError("lipkd align needs ffmpeg and ffprobe, which are not installed: apt install ffmpeg")
 
 
-def read_sound(path: Path) -> Sound:
-    """The sound of a video; raises CannotAlign when there is none, it is damaged, or longer than LONGEST."""
+def read_sound(path: Path, span: tuple[float, float] | None = None) -> Sound:
+    """The sound of a video, or of its seconds `span`; raises CannotAlign when there is none, it is damaged,
+    or longer than LONGEST."""
     if not path.is_file():
         raise CannotAlign("no audio", "a folder of pictures has no sound")
     # file: because a name may look like a protocol or an option.
@@ -68,10 +69,16 @@ def read_sound(path: Path) -> Sound:
     if "audio" not in streams:
         raise CannotAlign("no audio", "the video has no sound stream")
     duration = _duration(streams.get("video", {})) or _duration(found.get("format", {}))
+    start, end = span or (0.0, duration or float("inf"))
+    if duration is not None:
+        duration = min(end, duration) - start
+        if duration <= 0:
+            raise CannotAlign("span outside the video", f"nothing is there from {start:g} s on")
     if duration is not None and duration > LONGEST:
         raise CannotAlign("too long", f"{duration:.0f} s, at most {LONGEST:.0f}: cut it into sentences")
     # Sound that starts after the picture is led in by silence, so that times are those of the picture.
-    decode = ["ffmpeg", "-nostdin", "-v", "error", "-i", f"file:{path}", "-map", "0:a:0", "-t", str(LONGEST)]
+    decode = ["ffmpeg", "-nostdin", "-v", "error", "-ss", str(start), "-i", f"file:{path}", "-map", "0:a:0"]
+    decode += ["-t", str(min(end - start, LONGEST))]
     decode += ["-af", "aresample=async=1:first_pts=0", "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"]
     samples = np.frombuffer(_run(decode), "<i2").astype(np.int16)
     if len(samples) == 0:

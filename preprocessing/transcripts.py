@@ -1,8 +1,9 @@
-"""Which words are said in a clip: from a table, an alignment, a text file, or the name of a GRID file.
+"""Which words are said in a clip: from a table, an alignment, a folder's name, a text file, or the name of a GRID file.
 
-A table (CSV with a header, or JSON lines) has a column `text` and one that names the clip: `id`
-(`speaker/name`) or `path` (relative to the source). Without a table a clip's words are looked for in its
-`.align` file (the times are not used), in `NAME.txt` beside it, and in its name.
+A table of transcripts (CSV with a header, or JSON lines) has a column `text` and one that names the clip: `id`
+(`speaker/name`) or `path` (relative to the source). Without one a clip's words are looked for in its
+`.align` file (the times are not used), in the corpus's table of clips or the name of a one-word corpus's folder,
+in `NAME.txt` beside it, and in its name.
 """
 
 import csv
@@ -30,8 +31,32 @@ GRID_SLOTS: tuple[Mapping[str, str], ...] = (
 
 
 @dataclass(frozen=True)
+class Text:
+    """What is said in a clip as given, and where that stands: `table`, `folder`, `text file`, `file name`."""
+
+    text: str
+    origin: str
+
+
+def text_of(source: Source) -> Text | None:
+    """What is said in a clip when no alignment tells; raises LipkdError for a text file that cannot be read."""
+    if source.text is not None:
+        return Text(source.text, "folder" if source.label else "table")
+    beside = (
+        source.path.with_suffix(".txt") if source.path.is_file() else source.path.with_name(f"{source.path.name}.txt")
+    )
+    if beside.is_file():
+        try:
+            return Text(" ".join(beside.read_text(encoding="utf-8-sig").split()), "text file")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LipkdError(f"{beside} is not UTF-8 text that can be read") from error
+    words = grid_words(source.path.stem)
+    return Text(" ".join(words), "file name") if words else None
+
+
+@dataclass(frozen=True)
 class Transcript:
-    """The words of a clip as given, and where they come from: `table`, `alignment`, `text file`, `file name`."""
+    """The words of a clip as given, and where they come from: `alignment`, or an origin of Text."""
 
     words: tuple[str, ...]
     origin: str
@@ -43,21 +68,13 @@ def find_transcript(source: Source, table: Mapping[str, str] | None = None) -> T
         if source.id not in table:
             raise CannotAlign("no transcript", f"{source.id} is not in the table")
         return _transcript(table[source.id], "table")
-    if source.align is not None:
-        try:
+    try:
+        if source.align is not None:
             return _transcript(read_align(source.align).text, "alignment")
-        except LipkdError as error:
-            raise CannotAlign("broken transcript", str(error)) from error
-    text = (
-        source.path.with_suffix(".txt") if source.path.is_file() else source.path.with_name(f"{source.path.name}.txt")
-    )
-    if text.is_file():
-        try:
-            return _transcript(text.read_text(encoding="utf-8-sig"), "text file")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CannotAlign("broken transcript", f"{text} is not UTF-8 text that can be read") from error
-    if (words := grid_words(source.path.stem)) is not None:
-        return Transcript(words, "file name")
+        if (said := text_of(source)) is not None:
+            return _transcript(said.text, said.origin)
+    except LipkdError as error:
+        raise CannotAlign("broken transcript", str(error)) from error
     name = source.id.partition("/")[2]
     raise CannotAlign("no transcript", f"no {name}.align, no {name}.txt beside it, and the name is no GRID code")
 

@@ -12,17 +12,25 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
-from lipkd.cli import build_parser, main, override
+from lipkd.cli import build_parser, main
+from lipkd.commands.learning import override
 from lipkd.config import parse_config
 from lipkd.errors import LipkdError
 from lipkd.store import ClipStore
 from lipkd.trial import TrialFolder
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ["synth", "prepare", "align", "inspect", "train", "evaluate", "compare", "sweep", "sync", "ui", "dashboard"]
+COMMANDS = [
+    *("synth", "prepare", "align", "inspect"),
+    *("train", "evaluate", "compare"),
+    *("deploy", "predict"),
+    *("sweep", "sync", "ui", "dashboard"),
+    "bench",
+]
 
 
 def run_python(script: str) -> subprocess.CompletedProcess[str]:
@@ -99,6 +107,12 @@ def test_wrong_usage_leaves_with_2_and_one_sentence(
         (["train", "trial.yaml", "--set", "cohort"], "expected KEY=VALUE"),
         (["train", "trial.yaml", "--device", "abacus"], "training.device = 'abacus'"),
         (["evaluate", "nowhere"], "nowhere"),
+        (["deploy", "nowhere"], "trial nowhere: neither the folder of a trial nor the name of one"),
+        (["predict", "nowhere"], "either CLIP… or --store STORE"),
+        (["predict", "nowhere", "clip.mp4", "--store", "s"], "either CLIP… or --store STORE"),
+        (["predict", "nowhere", "clip.mp4", "--ids", "a/b"], "give --store STORE as well"),
+        (["predict", "nowhere", "clip.mp4", "--batch-size", "0"], "--batch-size must be at least 1"),
+        (["predict", "nowhere", "clip.mp4"], "model nowhere: no model.json"),
         (["sweep", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["sync", "nowhere"], "nowhere: neither a sweep nor a trial"),
         (["dashboard", "--tracking-uri", "nowhere"], "tracking URI 'nowhere'"),
@@ -174,9 +188,54 @@ def test_train_then_evaluate_then_train_on(
     assert table[0] == "6 val clips, best checkpoint, protocol letters"
     assert table[2].split()[:4] == ["peer", "0", f"{wer:.3f}", f"{cer:.3f}"]
 
+    assert main([*command, "--set", f"training.init_from={folder.path}", "--out", str(tmp_path / "second")]) == 0
+    source = folder.checkpoint("best")
+    assert f"starts from peer 0 of {source} (the only one): 30 of 30 tensors" in capsys.readouterr().out
+
     assert main(command) == 0  # there is nothing left to do
     assert "epoch" not in capsys.readouterr().out.replace("(epoch 1)", "")
     assert len(folder.reports()) == 1
+
+
+def test_train_then_deploy_then_predict(
+    tiny_store: ClipStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_trial(tmp_path / "trial.yaml", small_trial(tiny_store, threads=1))
+    runs = str(tmp_path / "runs")
+    assert main(["train", str(config), "--mlruns", runs]) == 0
+    name = parse_config(small_trial(tiny_store)).trial_name()
+    trial = TrialFolder(tmp_path / "runs" / "sweeps" / "single" / name)
+    capsys.readouterr()
+    assert main(["deploy", name, "--name", "a/b", "--mlruns", runs]) == 2
+    assert "--name 'a/b': a name without slash" in capsys.readouterr().err
+    assert main(["deploy", name, "--name", "lips", "--mlruns", runs, "--no-register"]) == 0
+    model = tmp_path / "runs" / "models" / "lips"
+    assert capsys.readouterr().out.startswith(f"{model}: peer 0 of 1 (the only peer), epoch 1\n")
+
+    said = {row["id"]: row["hypotheses"][0] for row in trial.read_predictions("best")}
+    read = ["predict", str(model), "--threads", "1", "--device", "cpu"]
+    assert main([*read, "--store", str(tiny_store.path), "--ids", ",".join(said), "--batch-size", "6"]) == 0
+    assert capsys.readouterr().out == "".join(f"{clip}\t{text}\n" for clip, text in said.items())
+
+    for number, clip in enumerate(tiny_store.clips[:2]):
+        np.save(tmp_path / f"clip{number}.npy", tiny_store.read(clip))
+    (tmp_path / "list.txt").write_text("bin red\n\n lay blue now \n", encoding="utf-8")
+    clips = [str(tmp_path / f"{clip}.npy") for clip in ("clip0", "gone", "clip1")]
+    subtitles = str(tmp_path / "subtitles")
+    options = ["--sentences", str(tmp_path / "list.txt"), "--json", "--srt", subtitles, "--vtt", subtitles]
+    assert main([*read, *clips, *options]) == 3
+    told = capsys.readouterr()
+    assert told.err == f"lipkd: {clips[1]}: no such file or folder\n"
+    rows = [json.loads(line) for line in told.out.splitlines()]
+    assert [row["clip"] for row in rows] == [clips[0], clips[2]]
+    assert {row["text"] for row in rows} <= {"bin red", "lay blue now"} and 0.5 <= rows[0]["confidence"] <= 1
+    files = {path.name: path.read_text(encoding="utf-8") for path in Path(subtitles).iterdir()}
+    assert sorted(files) == ["clip0.srt", "clip0.vtt", "clip1.srt", "clip1.vtt"]
+    assert files["clip1.vtt"].startswith("WEBVTT\n\n00:00:") and rows[1]["text"] in files["clip1.srt"]
+
+    (tmp_path / "list.txt").write_text("bin 5\n", encoding="utf-8")
+    assert main([*read, *clips, *options]) == 2
+    assert "not in the alphabet" in capsys.readouterr().err
 
 
 def test_prepare_counts_rejects_in_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

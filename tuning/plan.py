@@ -40,7 +40,8 @@ class Planned:
 
 @dataclass(frozen=True)
 class Planner:
-    """Makes trials of a sweep; relative stores are relative to `root`, every trial gets `threads`."""
+    """Makes trials of a sweep; relative stores, and trials to start from, are relative to `root`; every trial gets
+    `threads`."""
 
     sweep: SweepConfig
     root: Path
@@ -75,6 +76,8 @@ class Planner:
         training = content.setdefault("training", {})
         if isinstance(training, dict) and self.threads and not training.get("threads"):
             training["threads"] = self.threads
+        if isinstance(training, dict) and isinstance(training.get("init_from"), str):
+            training["init_from"] = str((self.root / Path(training["init_from"]).expanduser()).absolute())
 
     def _blame(self, error: LipkdError) -> LipkdError:
         """An error that the trial section has without any space is its own."""

@@ -283,7 +283,7 @@ def trial_tags(trial: TrialFolder, config: TrialConfig) -> dict[str, str]:
 def artifacts(trial: TrialFolder) -> Iterator[tuple[str, Path]]:
     """Files of a trial that go to MLflow: name there, path here."""
     predictions = sorted((trial.path / "predictions").glob("[!.]*"))
-    alone = [trial.path / name for name in ("config.json", "split.json", "failure.txt")]
+    alone = [trial.path / name for name in ("config.json", "split.json", "init_report.json", "failure.txt")]
     for path in (*alone, *predictions, trial.checkpoint("best")):
         if path.is_file():
             yield str(path.relative_to(trial.path)), path

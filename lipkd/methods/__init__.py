@@ -2,16 +2,18 @@
 
 A method is a module called once a batch with the detached logits of all peers; it returns a `Teaching`.
 No gradient of a peer passes through it, and what it trains of its own (the perceptron of `attention`) it
-trains by its own loss.
+trains by its own loss. `one` is another kind: its peers share a trunk, and its teacher trains them too.
 """
 
 from torch import nn
 
 from lipkd.config import CohortConfig
 from lipkd.methods.attention import Attention
+from lipkd.methods.consistency import OtherViews
 from lipkd.methods.dml import MutualLearning
 from lipkd.methods.independent import Independent
 from lipkd.methods.kdcl import BestLoss, MeanLogits, MinLogit
+from lipkd.methods.one import GatedBranches
 from lipkd.methods.sequence import SequenceLevel
 from lipkd.methods.teaching import Teaching
 
@@ -22,12 +24,19 @@ METHODS: dict[str, type[nn.Module]] = {
     "kdcl-best-loss": BestLoss,
     "kdcl-min-logit": MinLogit,
     "attention": Attention,
+    "consistency": OtherViews,
+    "one": GatedBranches,
     "sequence": SequenceLevel,
 }
 
-__all__ = ["METHODS", "Teaching", "make_method"]
+__all__ = ["METHODS", "GatedBranches", "Teaching", "make_method"]
 
 
-def make_method(cohort: CohortConfig) -> nn.Module:
-    """The method that a configuration names; a single peer has nobody to learn from, whatever the name."""
-    return METHODS[cohort.method]() if cohort.peers > 1 else Independent()
+def make_method(cohort: CohortConfig, features: int) -> nn.Module:
+    """The method that a configuration names, for peers with `features` features per frame.
+
+    A single peer has nobody to learn from, whatever the name.
+    """
+    if cohort.peers == 1:
+        return Independent()
+    return GatedBranches(features, cohort.peers) if cohort.method == "one" else METHODS[cohort.method]()

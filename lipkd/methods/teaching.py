@@ -16,6 +16,6 @@ class Teaching:
     strings: tuple[str, ...] = ()
     """A text per clip that every peer learns to say, by CTC; empty when the method teaches no strings."""
     loss: Tensor | None = None
-    """What trains the method's own parameters; no gradient of it reaches a peer."""
+    """What trains the method's own parameters; no gradient of it reaches a peer, but for the teacher of `one`."""
     weights: Tensor | None = None
     """Weight (B, P) that each peer got in the ensemble."""

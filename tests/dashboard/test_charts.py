@@ -1,12 +1,10 @@
 """Rows behind the figures; the figures themselves only have to be valid Vega-Lite."""
 
-import numpy as np
 import pytest
 
 from dashboard import charts
 from dashboard.pairing import gains
 from dashboard.records import Curve
-from dashboard.timing import TimedWord
 from tests.dashboard.test_pairing import trial
 
 TRIALS = [trial("vanilla", 1, 0.5), trial("attention", 2, 0.4), trial("attention", 2, 0.45, width="0.5")]
@@ -44,24 +42,6 @@ def test_a_gain_is_two_dots() -> None:
         ("width 1, batch 8", "attention ×2", 40.0),
     ]
     assert charts.gain_dumbbells(rows, COLOURS, "CER").to_dict()["layer"]
-
-
-def test_symbols_that_never_matter_are_left_out_of_the_map() -> None:
-    """Two frames over one second; `b` stays below 0.05, the space is shown as ␣, the blank always."""
-    posteriors = np.array([[0.5, 0.4, 0.09, 0.01], [0.02, 0.01, 0.96, 0.01]], np.float16)
-    rows = charts.posterior_rows(posteriors, ("blank", " ", "a", "b"), 1.0)
-    assert [(row["row"], row["start"], row["end"]) for row in rows] == [
-        ("blank", 0.0, 0.5),
-        ("blank", 0.5, 1.0),
-        ("␣", 0.0, 0.5),
-        ("␣", 0.5, 1.0),
-        ("a", 0.0, 0.5),
-        ("a", 0.5, 1.0),
-    ]
-    assert rows[-1]["posterior"] == pytest.approx(0.96, abs=1e-3)
-    words = {"reference": (TimedWord("a", 0.1, 0.4),), "said": ()}
-    for dark in (True, False):
-        assert charts.posterior_map(rows, words, 1.0, dark=dark).to_dict()["layer"]
 
 
 def test_learning_curves_of_one_and_of_two_widths() -> None:

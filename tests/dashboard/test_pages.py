@@ -1,7 +1,9 @@
 """The pages' logic, run in process by Streamlit's AppTest; what only a browser shows is in test_browser.py."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -47,6 +49,13 @@ def chosen(app: AppTest, key: str) -> str:
     return str(app.selectbox(key=key).value)
 
 
+def played(app: AppTest) -> dict[str, Any]:
+    """What the player is told."""
+    (component,) = app.get("bidi_component")
+    told: dict[str, Any] = json.loads(component.proto.json)
+    return told
+
+
 def written(app: AppTest) -> str:
     """All HTML of the page."""
     return "\n".join(item.value for item in app.html)
@@ -59,7 +68,7 @@ def named(uri: str, start: str) -> str:
     return name
 
 
-PAGES = ("leaderboard", "compare", "replay")
+PAGES = ("leaderboard", "compare", "replay", "errors")
 
 
 def test_leaderboard_lists_every_trial_the_best_first(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +105,6 @@ def test_filters_do_not_change_colours(tracking: str, monkeypatch: pytest.Monkey
     """The chart keeps every group's colour when others are filtered away."""
 
     def colours(app: AppTest) -> dict[str, str]:
-        import json
-
         spec = json.loads(app.get("vega_lite_chart")[0].proto.spec)
         scale = spec["layer"][1]["encoding"]["color"]["scale"]
         return dict(zip(scale["domain"], scale["range"], strict=True))
@@ -146,8 +153,52 @@ def test_replay_begins_with_the_worst_clip_of_the_best_trial(tracking: str, monk
     assert list(table["wer_a"]) == sorted(table["wer_a"], reverse=True)
     assert chosen(app, "clip") == table.iloc[0]["clip"]
     assert 'data-testid="reference"' in written(app)
-    assert len(app.get("video")) == 1
+    assert played(app)["video"]["type"] == "video/webm"
     assert not app.warning and not app.error
+
+
+def test_clips_are_filtered_by_what_was_read(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same list as from the records: clips of B that A has right; then those whose `red` was read otherwise."""
+    a, b = named(tracking, "attention-p2-w1-b4-s0"), named(tracking, "vanilla-w0.5-")
+    app = opened(tracking, "replay", monkeypatch, sweep="demo", a=a, b=b, show="A right, B wrong", order="by name")
+    table = app.dataframe[0].value
+    assert len(table) and set(table["wer_a"]) == {0.0} and (table["wer_b"] > 0).all()
+    app.selectbox(key="show").set_value("all clips").run()
+    app.text_input(key="find").set_value("red").run()
+    assert list(app.dataframe[0].value["reference"]) == ["bin red", "set red now", "lay red"]
+    assert app.query_params["find"] in ("red", ["red"])
+    app.text_input(key="find").set_value("nothing of the kind").run()
+    assert "No clip fits" in said(app)
+
+
+def test_the_player_is_told_both_trials(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = named(tracking, "attention-p2-w1-b4-s0"), named(tracking, "vanilla-w0.5-")
+    told = played(opened(tracking, "replay", monkeypatch, sweep="demo", a=a, b=b, clip="cleo/02", voice_a="ensemble"))
+    assert [line["label"] for line in told["lines"]] == ["reference", "A", "B"]
+    assert [word["text"] for word in told["lines"][0]["words"]] == ["set", "red", "now"]
+    assert [reader["title"] for reader in told["readers"]] == [f"A · {a}: ensemble", f"B · {b}: peer 0"]
+    assert [len(reader["spikes"]) for reader in told["readers"]] == [2, 1]
+    assert (told["frames"], told["fps"], told["mouth"]) == (25, 25.0, None)
+
+
+def test_a_random_clip_is_another_one(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "replay", monkeypatch, sweep="demo", clip="cleo/02")
+    next(button for button in app.button if button.label == "Random").click().run()
+    assert chosen(app, "clip") != "cleo/02"
+
+
+@pytest.mark.parametrize("part", ["letters", "mouth shapes", "words", "speakers", "sentences", "A against B"])
+def test_every_part_of_the_errors(part: str, tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = named(tracking, "vanilla-w0.5-"), named(tracking, "vanilla-w1-")
+    app = opened(tracking, "errors", monkeypatch, sweep="demo", a=a, b=b, part=part)
+    assert not app.error and not app.warning
+    assert len(app.dataframe[0].value)
+    assert "clips are not read word for word" in written(app)
+    assert ("one mouth shape" in written(app)) == (part in ("letters", "mouth shapes"))
+
+
+def test_errors_against_nobody(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Choose a trial B" in said(opened(tracking, "errors", monkeypatch, sweep="demo", part="A against B"))
 
 
 def test_replay_steps_along_the_list(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,12 +292,12 @@ def test_a_store_that_moved_is_asked_for(
     app = opened(uri, "replay", monkeypatch)
     assert f"The clip store {old} is not there" in said(app)
     assert "ada/0" in chosen(app, "clip") and 'data-testid="reference"' in written(app)
-    assert not app.get("video") and len(app.get("vega_lite_chart")) == 1
-    app.text_input[0].set_value(str(tmp_path / "nowhere")).run()
+    assert played(app)["video"] is None and played(app)["readers"][0]["map"]
+    app.text_input(key="store path").set_value(str(tmp_path / "nowhere")).run()
     assert f"The clip store {tmp_path / 'nowhere'} is not there" in said(app)
-    app.text_input[0].set_value(str(new)).run()
+    app.text_input(key="store path").set_value(str(new)).run()
     assert not app.exception and not said(app)
-    assert len(app.get("video")) == 1
+    assert played(app)["video"]
 
 
 def test_a_store_that_changed_is_told(mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,8 +6,9 @@ import numpy as np
 import torch
 
 from lipkd.augment import change_light, change_pictures, frame_indices
-from lipkd.batches import IGNORE, Batch, ClipReader, centre, least_frames, resize
+from lipkd.batches import IGNORE, Batch, ClipReader, View, least_frames
 from lipkd.config import AugmentConfig
+from lipkd.pictures import centre, resize
 from lipkd.store import Clip, ClipStore, StoreWriter
 from lipkd.text import Alphabet
 
@@ -28,8 +30,14 @@ def reader(store: ClipStore, **fields: Any) -> ClipReader:
 
 
 def same(one: Batch, other: Batch) -> bool:
-    names = ("frames", "gain", "offset", "lengths", "targets", "words")
-    return one.clips == other.clips and all(torch.equal(getattr(one, n), getattr(other, n)) for n in names)
+    names = ("lengths", "targets", "words")
+    equal = one.clips == other.clips and all(torch.equal(getattr(one, n), getattr(other, n)) for n in names)
+    pairs = zip(one.views, other.views, strict=True)
+    return equal and all(same_view(a, b) for a, b in pairs)
+
+
+def same_view(one: View, other: View) -> bool:
+    return all(torch.equal(getattr(one, n), getattr(other, n)) for n in ("frames", "gain", "offset"))
 
 
 def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own(tiny_store: ClipStore) -> None:
@@ -49,7 +57,27 @@ def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own(tiny_store: ClipS
     for batch in first:
         for row, clip in enumerate(batch.clips):
             n = int(batch.lengths[row])
-            assert torch.equal(batch.frames[row, :n], alone[clip.id].frames[0])
+            assert torch.equal(batch.views[0].frames[row, :n], alone[clip.id].views[0].frames[0])
+
+
+def test_views_of_a_clip_share_their_moments_and_nothing_else(tiny_store: ClipStore) -> None:
+    """With pictures left as they are two views are the same frames, whatever pace and trimming do; the first view
+    is what there is without the second."""
+
+    def epoch(views: int, **fields: Any) -> list[Batch]:
+        draw = AugmentConfig.model_validate(fields)
+        return list(
+            reader(tiny_store).training(tiny_store.clips, seed=1, epoch=2, batch_size=4, augment=draw, views=views)
+        )
+
+    still = {**NO_MASKS, "flip": 0, "shift": 0, "brightness": 0, "contrast": 0}
+    for batch in epoch(2, speed=0.3, jitter=0.3, trim=1, **still):
+        assert same_view(*batch.views)
+    for batch, alone in zip(epoch(3), epoch(1), strict=True):
+        assert same(alone, replace(batch, views=batch.views[:1]))
+        assert len(batch.views) == 3 and not any(same_view(batch.views[0], view) for view in batch.views[1:])
+        assert not same_view(*batch.views[1:])
+        assert all(view.frames.shape == batch.views[0].frames.shape for view in batch.views)
 
 
 def test_plain_batches_are_standardised_and_padded(tiny_store: ClipStore) -> None:
@@ -124,7 +152,7 @@ def test_light_stays_in_its_range() -> None:
 
 def test_crop_and_zoom(tiny_store: ClipStore) -> None:
     batch = next(reader(tiny_store, crop=(16, 32), zoom=2.0).plain(tiny_store.clips[:1], 1))
-    assert batch.frames.shape == (1, 18, 16, 32, 3)
+    assert batch.views[0].frames.shape == (1, 18, 16, 32, 3)
     frames = np.zeros((1, 8, 8, 1), np.uint8)
     frames[:, 2:6, 2:6] = 100
     assert (centre(frames, 2.0) == 100).all()

@@ -1,6 +1,7 @@
 """What distillation does to gradients: the mistakes of the replaced systems, and that they are not ours."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from lipkd.batches import Batch, ClipReader
 from lipkd.cohort import Cohort
-from lipkd.config import parse_config
+from lipkd.config import AugmentConfig, parse_config
 from lipkd.methods.attention import FEATURES, Attention, prediction_features
+from lipkd.network import LipNet
 from lipkd.store import ClipStore
 from lipkd.text import Alphabet
 
@@ -27,7 +29,7 @@ def batch_of(store: ClipStore) -> Batch:
 
 def perfect_logits(batch: Batch, height: float) -> Tensor:
     """Logits (B, T, V) whose likeliest path spells each transcript, then blanks."""
-    logits = torch.zeros(len(batch.clips), batch.frames.shape[1], 28)
+    logits = torch.zeros(len(batch.clips), batch.n_frames, 28)
     for row, clip in enumerate(batch.clips):
         symbols = Alphabet().encode(clip.text)
         symbols += [0] * (logits.shape[1] - len(symbols))
@@ -85,7 +87,7 @@ def test_the_perceptron_learns_and_leaves_the_peers_alone(tiny_store: ClipStore)
     before = copy.deepcopy(method.state_dict())
     optimizer = torch.optim.SGD(method.parameters(), 0.1)
     torch.manual_seed(0)
-    guess = 4 * torch.randn(4, batch.frames.shape[1], 28)
+    guess = 4 * torch.randn(4, batch.n_frames, 28)
     logits = [perfect_logits(batch, 4.0).requires_grad_(), guess.requires_grad_()]
     losses = []
     for _ in range(30):
@@ -105,7 +107,7 @@ def test_attention_by_hand(tiny_store: ClipStore) -> None:
     batch, method = batch_of(tiny_store), Attention()
     for parameter in method.parameters():
         torch.nn.init.zeros_(parameter)
-    logits = [torch.randn(4, batch.frames.shape[1], 28) for _ in range(3)]
+    logits = [torch.randn(4, batch.n_frames, 28) for _ in range(3)]
     teaching = method(logits, batch, Alphabet())
     torch.testing.assert_close(teaching.ensemble, (logits[0] + logits[1] + logits[2]) / 3)
     torch.testing.assert_close(teaching.weights, torch.full((4, 3), 1 / 3))
@@ -134,3 +136,51 @@ def test_frames_without_a_known_word_are_not_counted(tiny_store: ClipStore) -> N
     batch, cohort = next(reader.plain(tiny_store.clips[:2], 2)), cohort_of(method="independent", peers=1)
     with_words = cohort.losses(batch, weight=0.0, word_weight=1.0)
     assert with_words.terms["train/words/peer_0"] == 0
+
+
+def test_every_peer_sees_its_own_view(tiny_store: ClipStore) -> None:
+    """Peer i of independent peers gets on view i the gradient that it gets where view i is all there is."""
+    draw = ClipReader(tiny_store, Alphabet()).training(
+        tiny_store.clips[:4], seed=0, epoch=0, batch_size=4, augment=AugmentConfig(), views=2
+    )
+    batch, cohort = next(draw), cohort_of(method="independent", peers=2)
+    for peer, view in enumerate(batch.views):
+        assert equal(gradients(cohort, batch, peer), gradients(cohort, replace(batch, views=(view,)), peer))
+    one = cohort_of(method="one", peers=2)
+    assert all(g.isfinite().all() for g in gradients(one, batch, 1, weight=1.0))
+    trunk, states = one._states(batch, (None, None))
+    seen = [one.networks[0].watch(view.values(), batch.lengths) for view in batch.views]
+    assert trunk is not None
+    torch.testing.assert_close(trunk, (seen[0] + seen[1]) / 2)
+    for (_, z), features, network in zip(states, seen, one.networks, strict=True):
+        assert torch.equal(z, network.read(features, batch.lengths)[1])
+
+
+def test_peers_of_one_share_their_trunk_and_nothing_else(tiny_store: ClipStore) -> None:
+    """The trunk gets the gradient of both branches; it is clipped and stepped once, and is peer 0's to begin with."""
+    batch, cohort = batch_of(tiny_store), cohort_of(method="one", peers=2)
+    control = cohort_of(method="independent", peers=2)
+    one, other = cohort.networks
+    assert all(a is b for a, b in zip(one.trunk(), other.trunk(), strict=True))
+    trunk = {id(p) for p in one.trunk()}
+    assert {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()} == trunk
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, control.peers[0].state_dict()[name]), name
+        if "recurrent" in name or "output" in name:
+            assert torch.equal(other.state_dict()[name], control.peers[1].state_dict()[name]), name
+    groups = [id(p) for group in cohort.parameter_groups() for p in group]
+    assert len(groups) == len(set(groups)) and set(groups) == {id(p) for p in cohort.parameters()}
+    cohort.losses(batch, weight=1.0, word_weight=1.0).total.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in cohort.peers.parameters())
+
+
+def test_a_peer_of_one_is_an_ordinary_network(tiny_store: ClipStore) -> None:
+    """Its state loads into a LipNet alone that reads as the peer does; with a gate of zeros the ensemble is a mean."""
+    batch, cohort = batch_of(tiny_store), cohort_of(method="one", peers=2)
+    (first, second), ensemble = cohort.read(batch)
+    alone = cohort_of(peers=1).peers[0]
+    assert isinstance(alone, LipNet)
+    alone.load_state_dict(cohort.peers[1].state_dict())
+    with torch.no_grad():
+        assert torch.equal(alone(batch.values(), batch.lengths)[1], second)
+    torch.testing.assert_close(ensemble, (first + second) / 2)

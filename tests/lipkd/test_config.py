@@ -17,6 +17,7 @@ def config(**parts: Any) -> TrialConfig:
         ({"cohort": {"peers": 0}}, "cohort.peers = 0: input should be greater than or equal to 1"),
         ({"cohort": {"method": "magic", "peers": 2}}, "cohort.method = 'magic': input should be 'independent',"),
         ({"cohort": {"peers": 2, "widths": [1.0]}}, "lists 1 widths for 2 peers"),
+        ({"cohort": {"method": "one", "peers": 2, "widths": [1, 2]}}, "must be all the same for method 'one'"),
         ({"network": {"width": 0}}, "network.width = 0: input should be greater than 0"),
         ({"training": {"epoch": 3}}, "training.epoch is not a known field"),
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate = 'fast'"),
@@ -45,6 +46,36 @@ def test_signature_follows_what_decides_the_numbers() -> None:
     assert len({config(cohort={"widths": [width]}).signature() for width in (0.25, 0.5)}) == 2
     two = [config(cohort={"peers": 2, "method": method}).signature() for method in ("independent", "attention")]
     assert len({base.signature(), *two}) == 3
+
+
+def test_a_new_field_leaves_old_signatures_as_they_were() -> None:
+    """Signatures of configurations as written before the fields of today were there: folders on disk carry them."""
+    rich = config(
+        seed=3,
+        network={"width": 0.5, "dropout": 0.15},
+        cohort={"method": "dml", "peers": 2, "weight": 0.5, "ramp_share": 0.5, "frames": "spikes"},
+        training={"epochs": 70, "batch_size": 4},
+        augment={"time_masks": 1},
+    )
+    two = config(cohort={"method": "attention", "peers": 2})
+    assert [c.signature() for c in (config(), two, rich)] == ["b3f1b48f", "a4a59bdf", "409e2218"]
+    assert config(cohort={"peers": 2, "start_share": 0.4}).signature() != config(cohort={"peers": 2}).signature()
+
+
+def test_who_sees_what() -> None:
+    """`consistency` has a view per peer and 2.5 times the time masks; a single peer has neither."""
+    shared, own = config(cohort={"peers": 3}), config(cohort={"peers": 3, "views": "per-peer"})
+    assert (shared.views, own.views) == (1, 3) and own.shown == own.augment
+    masks = {"time_masks": 1}
+    three = config(cohort={"method": "consistency", "peers": 3}, augment=masks)
+    assert three.views == 3 and three.shown == three.augment.model_copy(update={"time_masks": 3})
+    alone = config(cohort={"method": "consistency", "views": "per-peer"}, augment=masks)
+    assert alone.views == 1 and alone.shown == alone.augment and alone.signature() == config(augment=masks).signature()
+    assert len({shared.signature(), own.signature(), three.signature()}) == 3
+    said = config(cohort={"method": "consistency", "peers": 3, "views": "per-peer"}, augment=masks)
+    assert said.signature() == three.signature()
+    idle = config(cohort={"peers": 3, "time_mask_factor": 4})
+    assert idle.signature() == shared.signature()
 
 
 def test_a_trial_name_says_what_the_trial_is() -> None:

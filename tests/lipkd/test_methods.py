@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from lipkd.alignment import align
-from lipkd.batches import Batch, ClipReader
+from lipkd.batches import Batch, ClipReader, View
 from lipkd.cohort import Cohort
 from lipkd.config import parse_config
 from lipkd.losses import distillation, taught_frames, valid_frames
 from lipkd.methods import METHODS, make_method
+from lipkd.methods.consistency import OtherViews
 from lipkd.methods.dml import MutualLearning
 from lipkd.methods.independent import Independent
 from lipkd.methods.kdcl import BestLoss, MeanLogits, MinLogit
+from lipkd.methods.one import GatedBranches
 from lipkd.methods.sequence import SequenceLevel
 from lipkd.store import Clip, ClipStore
 from lipkd.text import Alphabet
@@ -30,9 +32,7 @@ def batch(lengths: tuple[int, ...] = (3,), targets: tuple[int, ...] = (2,)) -> B
     clip = Clip("s/1", "s", 0, 3, 25.0, "a", (), "1.mp4")
     return Batch(
         clips=(clip,) * n,
-        frames=torch.zeros(n, 3, 1, 1, 1, dtype=torch.uint8),
-        gain=torch.ones(n, 1),
-        offset=torch.zeros(n, 1),
+        views=(View(torch.zeros(n, 3, 1, 1, 1, dtype=torch.uint8), torch.ones(n, 1), torch.zeros(n, 1)),),
         lengths=torch.tensor(lengths),
         targets=torch.tensor([targets] * n),
         target_lengths=torch.tensor([len(targets)] * n),
@@ -94,6 +94,82 @@ def test_sequence_learns_what_the_ensemble_says() -> None:
     torch.testing.assert_close(teaching.ensemble[:1].exp(), posterior)
 
 
+def test_one_mixes_what_its_gate_says() -> None:
+    """Features 1 and 3 of the two valid frames, mean 2 and 4, standardised -1 and 1, over √2; padding counts nothing.
+
+    A gate with weights (√2 ln 3 / 2) · (-1, 1) for the first branch and none for the second gives it
+    the logit ln 3: weights 3/4 and 1/4, z_e = 3/4 z_0 + 1/4 z_1.
+    """
+    gated = GatedBranches(2, 2)
+    trunk = torch.tensor([[[1.0, 3], [3, 5], [9, 9]]])
+    torch.testing.assert_close(gated.shares(trunk, torch.tensor([2])), torch.full((1, 2), 0.5))
+    with torch.no_grad():
+        gated.gate.weight[0] = math.sqrt(2) * math.log(3) / 2 * torch.tensor([-1.0, 1.0])
+    short = batch((2,))
+    torch.testing.assert_close(gated.shares(trunk, short.lengths), torch.tensor([[0.75, 0.25]]), rtol=0, atol=1e-5)
+    teaching = gated(trunk, [ONE, OTHER], short)
+    torch.testing.assert_close(teaching.ensemble, frames((0.5, 0, 1.5), (0, 0.5, 4), (2.5, 0, 0.5)), rtol=0, atol=1e-4)
+    assert [len(targets) for targets in teaching.targets] == [1, 1]
+
+
+def test_the_teacher_of_one_trains_gate_branches_and_trunk() -> None:
+    """Logits 0 everywhere: "a" has six paths of 27 in three frames, so the teacher's CTC is ln 4.5.
+
+    With two branches of weight 1/2 each gets half of the teacher's gradient, which in frame t and symbol k is
+    1/3 minus the share of the six paths that say k there: a in three, four, three of them.
+    """
+    gated, trunk = GatedBranches(2, 2), torch.tensor([[[0.0, 1.0]] * 3], requires_grad=True)
+    peers = [torch.zeros(1, 3, 3, requires_grad=True) for _ in range(2)]
+    teaching = gated(trunk, peers, batch())
+    assert teaching.loss is not None
+    assert teaching.loss.item() == pytest.approx(math.log(4.5))
+    assert not any(target.requires_grad for targets in teaching.targets for target in targets)
+    teaching.loss.backward()
+    a = torch.tensor([3 / 6, 4 / 6, 3 / 6])
+    expected = torch.stack([1 / 3 - (1 - a), torch.full((3,), 1 / 3), 1 / 3 - a], 1)[None] / 2
+    for z in peers:
+        assert z.grad is not None
+        torch.testing.assert_close(z.grad, expected)
+    apart = gated(trunk, [frames((0, 0, 2), (0, 0, 2), (0, 0, 2)), torch.zeros(1, 3, 3)], batch())
+    assert apart.loss is not None
+    apart.loss.backward()
+    assert gated.gate.weight.grad is not None and gated.gate.weight.grad.abs().max() > 0
+    with torch.no_grad():
+        gated.gate.weight += torch.randn(2, 2)
+    teaching = gated(trunk, [ONE, OTHER], batch())
+    assert teaching.loss is not None
+    trunk.grad = None
+    teaching.loss.backward()
+    assert trunk.grad is not None and trunk.grad.isfinite().all()
+
+
+def test_the_gate_of_one_learns_which_branch_reads_which_clip() -> None:
+    """Two clips that look different, two branches that read one each."""
+    torch.manual_seed(0)
+    gated, clips = GatedBranches(8, 2), batch((3, 3))
+    trunk = torch.randn(2, 1, 8).expand(2, 3, 8)
+    good, bad = frames((0, 0, 4), (0, 0, 4), (4, 0, 0)), frames((0, 4, 0), (0, 4, 0), (0, 4, 0))
+    logits = [torch.cat([good, bad]), torch.cat([bad, good])]
+    optimizer = torch.optim.Adam(gated.parameters(), 0.05)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = gated(trunk, logits, clips).loss
+        assert loss is not None
+        loss.backward()
+        optimizer.step()
+    shares = gated.shares(trunk, clips.lengths)
+    assert shares[0, 0] > 0.8 and shares[1, 1] > 0.8
+    torch.testing.assert_close(shares.sum(1), torch.ones(2))
+
+
+def test_consistency_learns_the_mean_of_the_others() -> None:
+    teaching = OtherViews()([ONE, OTHER], batch(), ALPHABET)
+    assert torch.equal(teaching.targets[0][0], OTHER) and torch.equal(teaching.targets[1][0], ONE)
+    torch.testing.assert_close(teaching.ensemble, frames((1, 0, 1), (0, 1, 4), (3, 0, 1)))
+    three = OtherViews()([ONE, OTHER, frames((4, 2, 0), (0, 0, 0), (0, 0, 2))], batch(), ALPHABET)
+    torch.testing.assert_close(three.targets[0][0], frames((3, 1, 0), (0, 1, 2), (2, 0, 2)))
+
+
 def test_alignment_by_hand() -> None:
     """ "aa" needs a blank in between; the likeliest of the paths in four frames is a - a a here."""
     logits = torch.tensor([[[0.0, 0, 5], [3, 0, 1], [0, 0, 5], [0, 0, 5]]])
@@ -128,20 +204,28 @@ def test_dml_divergence_by_hand() -> None:
 
 
 class Fixed(nn.Module):
-    """A peer whose logits are its parameter."""
+    """A peer whose logits are its parameter, on a trunk that sees in every clip the same."""
 
-    def __init__(self, logits: Tensor) -> None:
+    def __init__(self, logits: Tensor, features: int) -> None:
         super().__init__()
         self.z = nn.Parameter(logits.clone())
+        self.seen = torch.arange(features).float().expand(*logits.shape[:2], features)
 
     def forward(self, values: Tensor, lengths: Tensor, generator: Any = None) -> tuple[Tensor, Tensor]:
+        return self.z, self.z
+
+    def watch(self, values: Tensor, lengths: Tensor, generator: Any = None) -> Tensor:
+        return self.seen
+
+    def read(self, features: Tensor, lengths: Tensor, generator: Any = None) -> tuple[Tensor, Tensor]:
         return self.z, self.z
 
 
 def cohort_of(method: str, peers: list[Tensor], **cohort: Any) -> Cohort:
     value = {"data": {"store": "x", "alphabet": " a"}, "cohort": {"method": method, "peers": len(peers), **cohort}}
     made = Cohort(parse_config({**value, "network": {"width": 0.125}}), picture=(16, 16, 1), n_words=0)
-    made.peers = nn.ModuleList(Fixed(z) for z in peers)
+    features = made.networks[0].shape.features
+    made.peers = nn.ModuleList(Fixed(z, features) for z in peers)
     return made
 
 
@@ -169,7 +253,7 @@ def test_a_peer_gets_the_gradient_of_its_own_loss_alone(method: str) -> None:
     cohort = cohort_of(method, [ONE, OTHER])
     one, other = cohort.peers
     assert isinstance(one, Fixed) and isinstance(other, Fixed)
-    teaching = cohort.method([one.z.detach(), other.z.detach()], batch(), ALPHABET)
+    teaching = cohort._teach(one.seen, [one.z, other.z], batch())
     mask = valid_frames(torch.tensor([3]), 3, one.z.device)
     loss = cohort._distill(one.z, 0, teaching, batch(), mask)
     assert loss is not None
@@ -188,7 +272,7 @@ def test_one_peer_is_vanilla_to_the_bit(method: str, tiny_store: ClipStore) -> N
         return [p.grad for p in cohort.parameters() if p.grad is not None]
 
     assert isinstance(
-        make_method(parse_config({"data": {"store": "x"}, "cohort": {"method": method}}).cohort), Independent
+        make_method(parse_config({"data": {"store": "x"}, "cohort": {"method": method}}).cohort, 12), Independent
     )
     one, vanilla = gradients(method), gradients("independent")
     assert len(one) == len(vanilla) > 0

@@ -32,12 +32,21 @@ def test_random_is_a_partition_that_follows_its_seed(tiny_store: ClipStore) -> N
     assert one != make_split(tiny_store, data(val_share=0.2, test_share=0.1, split_seed=1))
 
 
+@pytest.mark.parametrize("scenario", ["random", "unseen", "overlapped"])
+def test_excluded_speakers_and_clips_take_no_part(tiny_store: ClipStore, scenario: str) -> None:
+    one_of_ada = next(clip.id for clip in tiny_store.clips if clip.speaker == "ada")
+    split = make_split(tiny_store, data(scenario=scenario, val_speakers=["ben"], exclude=["cleo", one_of_ada]))
+    left = {clip.id for clip in tiny_store.clips if clip.speaker != "cleo"} - {one_of_ada}
+    assert sorted(split.train + split.val + split.test) == sorted(left)
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
         ({"scenario": "unseen", "val_speakers": ["ben", "zoe"]}, "data.val_speakers: no zoe in .*ada, ben, cleo"),
         ({"scenario": "unseen", "val_speakers": ["ada", "ben", "cleo"]}, "no clip for 'train'"),
         ({"scenario": "random", "val_share": 0.0}, "no clip for 'val'"),
+        ({"exclude": ["ben", "zoe", "ada/99"]}, "data.exclude: no speaker or clip zoe, ada/99 in"),
         ({"scenario": "overlapped", "val_clips": 6}, "speaker ada"),
     ],
 )

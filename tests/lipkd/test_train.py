@@ -47,6 +47,11 @@ def same_weights(one: Path, other: Path) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+def _interrupted(step: int, _: dict[str, float]) -> None:
+    """What Ctrl+C after the first epoch raises."""
+    raise KeyboardInterrupt
+
+
 def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> None:
     reported = []
     config = config_of(tiny_store, cohort={"method": "attention", "peers": 2, "ramp_share": 0.0})
@@ -100,6 +105,35 @@ def test_the_perceptron_of_attention_is_trained(tiny_store: ClipStore, tmp_path:
     assert not torch.equal(after[0], after[1])
 
 
+def test_the_branches_of_one_train_on_one_trunk_and_resume(tiny_store: ClipStore, tmp_path: Path) -> None:
+    config = config_of(tiny_store, cohort={"method": "one", "peers": 2, "ramp_share": 0.5})
+    last = fit(config, tmp_path / "whole")
+    assert {"train/weight/peer_0", "train/distill/peer_1", "val/wer_ensemble"} <= last.keys()
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, tmp_path / "parts", on_report=_interrupted)
+    fit(config, tmp_path / "parts")
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+    assert same_weights(tmp_path / "parts", tmp_path / "whole")
+    best = weights(tmp_path / "whole", "best")
+    trunk = [name for name in best if name.startswith("model/peers.0.") and ".recurrent" not in name]
+    trunk = [name for name in trunk if ".output" not in name]
+    assert len(trunk) == 12 and all(torch.equal(best[n], best[n.replace("peers.0", "peers.1")]) for n in trunk)
+    assert not torch.equal(best["model/peers.0.output.weight"], best["model/peers.1.output.weight"])
+    # The gated ensemble reads as it did in the epoch that wrote it.
+    assert best["model/method.gate.weight"].abs().max() > 0
+    assert evaluate(tmp_path / "whole", device="cpu").rows == TrialFolder(tmp_path / "whole").read_predictions("best")
+
+
+def test_views_of_their_own_change_what_the_second_peer_sees(tiny_store: ClipStore, tmp_path: Path) -> None:
+    """Peer 0 of independent peers trains as ever, peer 1 does not; `consistency` shows both something else."""
+    cohorts: tuple[dict[str, str], ...] = ({}, {"views": "per-peer"}, {"method": "consistency"})
+    for name, cohort in zip("abc", cohorts, strict=True):
+        fit(config_of(tiny_store, cohort={"peers": 2, **cohort}, training={"epochs": 1}), tmp_path / name)
+    a, b, c = ([numbers(tmp_path / name)[0][1][f"train/ctc/peer_{i}"] for i in (0, 1)] for name in "abc")
+    assert a[0] == b[0] and a[1] != b[1]
+    assert a[0] != c[0] and a[1] != c[1]
+
+
 def test_peer_0_of_two_independent_peers_trains_like_vanilla(tiny_store: ClipStore, tmp_path: Path) -> None:
     """Same batches, same initialisation, same dropout: to the bit, over whole epochs."""
     for peers in (1, 2):
@@ -133,8 +167,36 @@ def test_a_trial_that_stops_between_epochs_resumes_to_the_same_numbers(tiny_stor
     assert same_weights(tmp_path / "parts", tmp_path / "whole")
 
 
+def test_averaged_weights_are_read_kept_and_resumed(tiny_store: ClipStore, tmp_path: Path) -> None:
+    training = {"epochs": 3, "ema": 0.9}
+    config = config_of(tiny_store, cohort={"method": "one", "peers": 2}, training=training)
+    fit(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, tmp_path / "parts", on_report=_interrupted)
+    fit(config, tmp_path / "parts")
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+    assert same_weights(tmp_path / "parts", tmp_path / "whole")
+    # The weights that are trained know nothing of their averages, and what is read is the averages.
+    fit(config_of(tiny_store, cohort={"method": "one", "peers": 2}), tmp_path / "plain")
+    last, plain = weights(tmp_path / "whole"), weights(tmp_path / "plain")
+    assert all(torch.equal(plain[name], last[name]) for name in plain)
+    assert not any(name.startswith("average/") for name in plain)
+    for which in ("last", "best"):
+        rows = TrialFolder(tmp_path / "whole").read_predictions(which)
+        assert evaluate(tmp_path / "whole", which=which, device="cpu").rows == rows
+    ctc = [numbers(tmp_path / name)[-1][1] for name in ("whole", "plain")]
+    assert ctc[0]["train/ctc/peer_0"] == ctc[1]["train/ctc/peer_0"] and ctc[0]["val/ctc"] != ctc[1]["val/ctc"]
+
+
+def test_the_best_checkpoint_holds_the_averages(tiny_store: ClipStore, tmp_path: Path) -> None:
+    fit(config_of(tiny_store, training={"epochs": 1, "ema": 0.5}), tmp_path)
+    best, last = weights(tmp_path, "best"), weights(tmp_path)
+    assert all(torch.equal(best[name], last[name.replace("model/", "average/")]) for name in best)
+    assert not torch.equal(best["model/peers.0.output.weight"], last["model/peers.0.output.weight"])
+
+
 def test_sigkill_at_three_random_moments_changes_nothing(tiny_store: ClipStore, tmp_path: Path) -> None:
-    config = config_of(tiny_store, cohort={"method": "attention", "peers": 2}, training={"epochs": 6})
+    config = config_of(tiny_store, cohort={"method": "attention", "peers": 2}, training={"epochs": 6, "ema": 0.9})
     fit(config, tmp_path / "whole")
     (tmp_path / "trial.json").write_text(json.dumps(config.to_json()))
     code = (
@@ -226,6 +288,10 @@ def test_schedules() -> None:
     assert rates_[0] == pytest.approx(1 / 11) and rates_[10] == 1.0
     assert rates_[55] == pytest.approx(0.5) and 0 < rates_[99] < 0.001
     assert [distill_weight(config, epoch) for epoch in (0, 2, 4, 9)] == [0, 1, 2, 2]
+    late = config.model_copy(update={"cohort": config.cohort.model_copy(update={"start_share": 0.5})})
+    assert [distill_weight(late, epoch) for epoch in (0, 4, 5, 6, 7, 9)] == pytest.approx([0, 0, 0, 0.5, 1, 2])
+    at_once = config.model_copy(update={"cohort": late.cohort.model_copy(update={"ramp_share": 0.0})})
+    assert [distill_weight(at_once, epoch) for epoch in (0, 4, 5, 9)] == [0, 0, 2, 2]
     assert [fading_weight(config.training, epoch) for epoch in (0, 2, 5, 9)] == pytest.approx([1, 0.6, 0, 0])
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from lipkd.cli import main
 from lipkd.errors import LipkdError
+from lipkd.store import ClipStore
 from preprocessing import align_corpus as subject
 from preprocessing.aeneas_worker import word_starts
 from preprocessing.align_corpus import Summary, doubt, to_segments
@@ -89,6 +90,23 @@ def test_clips_are_aligned_flagged_or_left_out_with_the_reason(raw: Path, tmp_pa
     assert flag["id"] == "s1/c" and "'a' has 1.4 at frame" in flag["reason"] and "19 more" in flag["reason"]
     (reject,) = map(json.loads, (out / "rejects.jsonl").read_text().splitlines())
     assert reject == {"id": "s1/mute", "source": "s1/mute.mp4", "reason": "no audio: the video has no sound stream"}
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_parts_of_a_video_that_a_table_names_are_aligned_and_prepared(raw: Path, tmp_path: Path) -> None:
+    table = raw / "s1" / "clips.csv"
+    table.write_text("path,speaker,text,start,end\na.mp4,anna,Uno due,0.4,1.6\na.mp4,anna,tre,9,10\n")
+    assert main(["align", str(table), str(tmp_path / "out"), "--workers", "1"]) == 3
+    (reject,) = map(json.loads, (tmp_path / "out" / "rejects.jsonl").read_text().splitlines())
+    assert reject["reason"] == "span outside the video: nothing is there from 9 s on"
+    segments = read_align(tmp_path / "out" / "anna" / "a@0.4.align").segments
+    assert segments[-1].end == 30_000  # 1.2 s
+    assert [s.end / 1000 for s in segments[:3]] == pytest.approx([2.5, 15, 27.5], abs=2)
+    store = tmp_path / "store"
+    options = ["--align", str(tmp_path / "out"), "--limit", "1"]
+    assert main(["prepare", str(table), str(store), *options]) == 0
+    (clip,) = ClipStore.open(store).clips
+    assert (clip.id, clip.n_frames, [word for word, _, _ in clip.words]) == ("anna/a@0.4", 30, ["Uno", "due"])
 
 
 @pytest.mark.usefixtures("stand_in")

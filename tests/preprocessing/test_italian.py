@@ -7,8 +7,9 @@ import pytest
 
 from lipkd.files import read_jsonl
 from lipkd.store import ClipStore
-from preprocessing.cropped import Summary, check_store, prepare_cropped
-from preprocessing.decoding import decode
+from preprocessing.crops import read_crops
+from preprocessing.packing import Summary
+from preprocessing.prepare import prepare_corpus
 
 CLIPS = 466
 PICTURE_FOLDERS = ("0-bs", "1-bs", "18-bs")  # of s1, beside the same clips as videos
@@ -17,7 +18,7 @@ PICTURE_FOLDERS = ("0-bs", "1-bs", "18-bs")  # of s1, beside the same clips as v
 @pytest.fixture(scope="module")
 def prepared(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Summary, Path]:
     store = tmp_path_factory.mktemp("italian") / "store"
-    return prepare_cropped(real_data / "italian", store), store
+    return prepare_corpus(real_data / "italian", store), store
 
 
 def test_every_clip_is_accepted(prepared: tuple[Summary, Path]) -> None:
@@ -27,7 +28,7 @@ def test_every_clip_is_accepted(prepared: tuple[Summary, Path]) -> None:
     assert {clip.n_frames for clip in store.clips} == {100}
     assert len(store.speakers()) == 25
     assert store.clip("s1/0-bs").words[2] == ("costa", 45, 57)  # 45000 56999
-    assert check_store(path) == []
+    assert store.check() == []
 
 
 def test_the_only_rejects_are_the_second_copies(prepared: tuple[Summary, Path]) -> None:
@@ -51,7 +52,7 @@ def test_speaker_7_is_made_of_other_speakers_clips(prepared: tuple[Summary, Path
 def test_pictures_equal_the_video_up_to_the_codec(real_data: Path, prepared: tuple[Summary, Path], name: str) -> None:
     store = ClipStore.open(prepared[1])
     stored = store.read(store.clip(f"s1/{name}")).astype(int)
-    pictures = decode(real_data / "italian" / "frames" / "s1" / name, (50, 100))
+    pictures = read_crops(real_data / "italian" / "frames" / "s1" / name, None, (50, 100))
     assert pictures.shape == stored.shape
     assert np.abs(stored - pictures).mean() < 2
     assert np.abs(stored - pictures).max() < 30

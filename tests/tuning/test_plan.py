@@ -48,6 +48,11 @@ def test_a_relative_store_is_relative_to_the_root_and_threads_are_filled_in() ->
     assert [t.name for t in threads.trials()] == [t.name for t in p.trials()]  # threads don't make another trial
 
 
+def test_a_trial_to_start_from_is_relative_to_the_root_too() -> None:
+    with pytest.raises(LipkdError, match=r"s\.yaml, space: training\.init_from = /root/of/sweep/a/b: no trial"):
+        planner({"training.init_from": [None, "a/b"]}).trials()
+
+
 def test_the_same_configuration_is_planned_once() -> None:
     same = [{"method": "independent", "peers": 1}, {"peers": 1}]
     assert len(planner({"cohort": same}).trials()) == 1

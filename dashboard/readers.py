@@ -1,0 +1,58 @@
+"""The trials that Replay and Errors look at: A, perhaps B, and whose reading of each counts."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard import cached, links, shell
+from dashboard.edits import Comparison, corpus_rates
+from dashboard.records import Prediction, Trial
+from dashboard.tables import percent
+from lipkd.errors import LipkdError
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A trial on a page, `A` or `B`, and the peer (or ensemble) of it that is looked at."""
+
+    letter: str
+    trial: Trial
+    predictions: dict[str, Prediction]
+    comparisons: dict[str, dict[str, Comparison]]  # voice, clip id
+    voice: str
+
+    @property
+    def now(self) -> dict[str, Comparison]:
+        return self.comparisons[self.voice]
+
+    def text(self, clip_id: str) -> str:
+        said = self.predictions[clip_id]
+        return said.ensemble if self.voice == "ensemble" else said.hypotheses[int(self.voice.removeprefix("peer "))]
+
+
+def choose_readers(labels: dict[str, Trial]) -> list[Reader]:
+    """Trial A, and B if one is chosen, by their labels; the first one is A at first."""
+    first, second = st.columns(2)
+    names = list(labels)
+    a = links.select(first, "Trial A", names, key="a", default=names[0]) or names[0]
+    b = links.select(second, "Trial B", names, key="b", default=None, placeholder="none")
+    return [reader("A", labels[a])] + ([reader("B", labels[b])] if b else [])
+
+
+def reader(letter: str, trial: Trial) -> Reader:
+    """A trial with its predictions; raises LipkdError when it has none. The lowest WER speaks first."""
+    uri = shell.tracking_uri()
+    predictions = cached.predictions(uri, trial.run_id, trial.best_epoch)
+    if not predictions:
+        raise LipkdError(f"Trial {trial.name} has no predictions in MLflow yet; `lipkd sync` brings them in.")
+    said = cached.comparisons(uri, trial.run_id, trial.best_epoch)
+    ids = [prediction.clip_id for prediction in predictions]
+    voices = sorted(said, key=lambda voice: (voice == "ensemble", corpus_rates(said[voice])))
+    by_voice = [said[voice] for voice in voices]
+    voice = voices[0]
+    if len(voices) > 1:
+        told = [f"WER {percent(wer)}, CER {percent(cer)}" for wer, cer in map(corpus_rates, by_voice)]
+        key = f"voice_{letter.lower()}"
+        voice = links.radio(st.sidebar.container(), f"Trial {letter}: who reads", voices, key=key, captions=told)
+    by_clip = {name: dict(zip(ids, rows, strict=True)) for name, rows in said.items()}
+    return Reader(letter, trial, dict(zip(ids, predictions, strict=True)), by_clip, voice)

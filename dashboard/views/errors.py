@@ -1,0 +1,174 @@
+"""Errors: what a trial gets wrong, by speaker, sentence, word, letter and mouth shape, and what B lost against A."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, links, markup, mistakes, shell
+from dashboard.edits import corpus_rates
+from dashboard.finding import ALL
+from dashboard.mistakes import VISEME_OF, Confusion
+from dashboard.readers import Reader, choose_readers
+from dashboard.tables import percent
+from lipkd.text import letters
+
+PARTS = ("letters", "mouth shapes", "words", "speakers", "sentences", "A against B")
+MOST = 40  # confusions that are listed
+
+
+def page() -> None:
+    _, trials = shell.choose_sweep()
+    labels = shell.trial_labels([trial for trial in trials if trial.best_epoch is not None])
+    if not labels:
+        st.info("No trial has predictions yet: they appear with the first epoch.", icon=":material/hourglass_empty:")
+        return
+    readers = choose_readers(labels)
+    summary(readers)
+    part = links.one_of(st.container(), "Errors by", PARTS, key="part", default=PARTS[0])
+    a = readers[0]
+    if part == "A against B":
+        against(readers)
+    elif part in ("letters", "mouth shapes"):
+        confused(a, of_visemes=part == "mouth shapes")
+    elif part == "words":
+        words(a)
+    else:
+        rates(a, part)
+    st.caption("Click a row or a cell to see its clips in Replay.")
+
+
+def summary(readers: Sequence[Reader]) -> None:
+    """Each trial in a sentence."""
+    told = []
+    for r in readers:
+        wer, cer = corpus_rates(list(r.now.values()))
+        wrong = sum(c.word_edits > 0 for c in r.now.values())
+        told.append(
+            f"{r.letter}, {r.voice}: WER {percent(wer)}, CER {percent(cer)}; {wrong} of {len(r.now)} clips are not "
+            "read word for word."
+        )
+    st.html(markup.sentences(told))
+
+
+def replay(**choices: Any) -> None:
+    """Go to the clips: every filter that is not named is taken off, so that all of them are in the list."""
+    for key, value in ({"find": "", "speakers": [], "show": ALL} | choices).items():
+        st.session_state[key] = value
+    st.switch_page("views/replay.py")
+
+
+def confused(a: Reader, *, of_visemes: bool) -> None:
+    """Letters or mouth shapes that were read as others: a map, and a list of the commonest."""
+    of = VISEME_OF if of_visemes else None
+    found = mistakes.letter_confusions(a.now.values(), of)
+    if not found:
+        st.success("Every letter is right.")
+        return
+    alike, all_pairs = mistakes.lookalike_share(mistakes.letter_confusions(a.now.values()))
+    if all_pairs:
+        told = (
+            f"{alike} of {all_pairs} letters that were read as others ({percent(alike / all_pairs)}) look the same on "
+            "the lips: p, b and m are one mouth shape, as are t, d and n, or f and v. Only the words around can tell "
+            "these apart."
+        )
+        st.html(markup.sentences([told]))
+    left, right = st.columns([7, 4], gap="medium")
+    with left:
+        chart = charts.confusion_map(found)
+        event = st.altair_chart(
+            chart, on_select="rerun", key=f"map {of_visemes}", alt="How often each was read as each other"
+        )
+        cells = event["selection"]["cell"]
+        if cells:
+            replay(find=mistakes.search_for(Confusion(cells[0]["said"], cells[0]["read"], 0)))
+    with right:
+        rows = pd.DataFrame(
+            {"Said": c.said, "Read": c.read, "Times": c.times, "Kind": kind(c, of_visemes)} for c in found[:MOST]
+        )
+        if (at := clicked(rows, f"confusions {of_visemes}")) is not None:
+            replay(find=mistakes.search_for(found[at]))
+
+
+def kind(confusion: Confusion, of_visemes: bool) -> str:
+    """In a word or two, what kind of mistake a confusion is."""
+    if confusion.said == mistakes.NOTHING:
+        return "put in"
+    if confusion.read == mistakes.NOTHING:
+        return "left out"
+    shapes = [c if of_visemes else VISEME_OF.get(c, c) for c in (confusion.said, confusion.read)]
+    return "look alike" if shapes[0] == shapes[1] else "other shape"
+
+
+def words(a: Reader) -> None:
+    rows = mistakes.word_rows(a.now.values())
+    shown = pd.DataFrame(rows).rename(columns={"word": "Word", "said": "Said", "wrong": "Wrong", "read as": "Read as"})
+    shown["share"] *= 100
+    number = {"share": st.column_config.NumberColumn("Wrong, %", format="%.0f %%")}
+    if (at := clicked(shown, "words", number)) is not None:
+        replay(find=str(rows[at]["word"]))
+
+
+def rates(a: Reader, part: str) -> None:
+    """Speakers or sentences, the worst first."""
+    name = part.removesuffix("s")
+    of = {clip: said.speaker if name == "speaker" else letters(said.reference) for clip, said in a.predictions.items()}
+    rows = mistakes.rates_by([(of[clip], comparison) for clip, comparison in a.now.items()], name)
+    shown = pd.DataFrame(rows)
+    shown[["wer", "cer"]] *= 100
+    columns: dict[str, Any] = {key: key.capitalize() for key in (name, "clips", "words")}
+    columns |= {key: st.column_config.NumberColumn(key.upper(), format="%.1f %%") for key in ("wer", "cer")}
+    columns["wrong"] = st.column_config.NumberColumn("Wrong clips")
+    if (at := clicked(shown, part, columns)) is not None:
+        group = str(rows[at][name])
+        replay(**({"speakers": [group]} if name == "speaker" else {"find": group}))
+
+
+def against(readers: Sequence[Reader]) -> None:
+    """Clips that A and B do not read equally well, what B lost first."""
+    if len(readers) < 2:
+        st.info(
+            "Choose a trial B to see which clips it reads worse or better than A.", icon=":material/compare_arrows:"
+        )
+        return
+    a, b = readers
+    rows = mistakes.regressions(a.now, b.now, lambda clip: a.predictions[clip].reference)
+    worse, better = sum(row["delta_wer"] > 0 for row in rows), sum(row["delta_wer"] < 0 for row in rows)
+    both = sum(clip in b.now for clip in a.now)
+    told = f"Of {both} clips that both have read, B reads {worse} worse than A and {better} better."
+    st.html(markup.sentences([told]))
+    if not rows:
+        return
+    shown = pd.DataFrame(rows)
+    shown[["wer_a", "wer_b", "delta_wer", "delta_cer"]] *= 100
+    number = st.column_config.NumberColumn
+    columns = {
+        "clip": "Clip",
+        "wer_a": number("WER A", format="%.0f %%"),
+        "wer_b": number("WER B", format="%.0f %%"),
+        "delta_wer": number("ΔWER", format="%+.0f", help="Points of B above A: above zero B is worse"),
+        "delta_cer": number("ΔCER", format="%+.0f"),
+        "reference": "Reference",
+    }
+    if (at := clicked(shown, "regressions", columns)) is not None:
+        replay(clip=str(rows[at]["clip"]), order="B worse than A")
+
+
+def clicked(rows: pd.DataFrame, key: str, columns: Mapping[str, Any] | None = None) -> int | None:
+    """A table; the number of the row that was clicked (any of its cells), if one was."""
+    event = st.dataframe(
+        rows,
+        hide_index=True,
+        key=f"errors {key}",
+        on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+        height=min(38 + 35 * len(rows), 560),
+        column_config=dict(columns or {}),
+    )
+    chosen = [*event["selection"]["rows"], *(row for row, _ in event["selection"]["cells"])]
+    return int(chosen[0]) if chosen else None
+
+
+if __name__ == "__main__":
+    shell.show("Errors", page)

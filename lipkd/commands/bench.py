@@ -1,0 +1,60 @@
+"""The command that measures what training and reading cost on this machine."""
+
+import argparse
+
+from lipkd.commands.common import AddCommand, height_and_width
+from lipkd.errors import LipkdError
+
+
+def add(command: AddCommand) -> None:
+    """Add the command to the parser."""
+    bench = command("bench", _bench, "measure what training and reading cost on this machine")
+    bench.add_argument(
+        "what",
+        choices=("step", "predict"),
+        help="step: two peers over two single ones, for each method; predict: time per second of video, for each width",
+    )
+    bench.add_argument("--methods", metavar="A,B", help="of step (default: all)")
+    bench.add_argument("--network", default="lipnet", help="(default: lipnet)")
+    bench.add_argument("--widths", type=_widths, metavar="A,B", help="of predict; step takes the first (default: 1)")
+    bench.add_argument("--crop", type=height_and_width, default=(50, 100), metavar="HxW", help="(default: 50x100)")
+    bench.add_argument("--frames", type=int, default=75, metavar="N", help="of a clip (default: 75)")
+    bench.add_argument("--batch-size", type=int, default=8, metavar="N", help="(default: 8)")
+    bench.add_argument("--turns", type=int, default=15, metavar="N", help="measurements of each (default: 15)")
+    bench.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    bench.add_argument("--threads", type=int, default=0, metavar="N", help="processor threads (default: all)")
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    for option, least in (("frames", 2), ("batch_size", 1), ("turns", 3), ("threads", 0)):
+        if getattr(arguments, option) < least:
+            raise LipkdError(f"--{option.replace('_', '-')} {getattr(arguments, option)}: must be at least {least}")
+    from lipkd.bench import Load, report
+    from lipkd.methods import METHODS
+    from lipkd.network import NETWORKS
+
+    if arguments.network not in NETWORKS:
+        raise LipkdError(f"--network {arguments.network}: must be of {', '.join(NETWORKS)}")
+    methods = arguments.methods.split(",") if arguments.methods else list(METHODS)
+    if unknown := [method for method in methods if method not in METHODS]:
+        raise LipkdError(f"--methods {unknown[0]}: must be of {', '.join(METHODS)}")
+    widths = arguments.widths or [1.0]
+    load = Load(
+        crop=arguments.crop,
+        frames=arguments.frames,
+        batch_size=arguments.batch_size,
+        network=arguments.network,
+        width=widths[0],
+        device=arguments.device,
+        threads=arguments.threads,
+    )
+    for line in report(arguments.what, load, methods=methods, widths=widths, turns=arguments.turns):
+        print(line, flush=True)
+    return 0
+
+
+def _widths(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of widths, like 1,0.5") from error

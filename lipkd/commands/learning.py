@@ -1,0 +1,133 @@
+"""Commands that train, score and compare."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from lipkd.commands.common import AddCommand, add_mlruns, sentences_of
+from lipkd.errors import LipkdError
+
+
+def add(command: AddCommand) -> None:
+    """Add these commands to the parser."""
+    train = command("train", _train, "train one trial; a trial that was killed goes on where it was")
+    train.add_argument("config", type=Path, metavar="CONFIG", help="YAML or JSON file of the trial")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. --set cohort.peers=2")
+    train.add_argument("--device", help="auto, cpu, cuda or cuda:N (default: the file's)")
+    train.add_argument("--threads", type=int, metavar="N", help="processor threads (default: the file's)")
+    train.add_argument("--out", type=Path, metavar="FOLDER", help="trial folder (default: MLRUNS/sweeps/single/NAME)")
+    add_mlruns(train)
+
+    evaluate = command("evaluate", _evaluate, "score a trial's checkpoint on its held-out clips")
+    evaluate.add_argument("trial", type=Path, metavar="TRIAL", help="folder of the trial")
+    evaluate.add_argument("--which", choices=("best", "last"), default="best", help="checkpoint (default: best)")
+    evaluate.add_argument("--split", choices=("val", "test"), default="val", help="clips (default: val)")
+    evaluate.add_argument("--protocol", choices=("letters", "as-written"), default="letters", help="(default: letters)")
+    evaluate.add_argument(
+        "--sentences",
+        metavar="FILE",
+        help="closed list, a sentence per line, or 'train' for those of the training clips (default: the trial's)",
+    )
+    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+
+    compare = command("compare", _compare, "say whether one method is better than another, and how sure that is")
+    compare.add_argument(
+        "trials", type=Path, nargs="+", metavar="FOLDER", help="a sweep, or trials of one method (one per seed)"
+    )
+    compare.add_argument(
+        "--against", type=Path, nargs="+", metavar="TRIAL", help="trials of the other method (default: the controls)"
+    )
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from lipkd.config import load_yaml, parse_config
+
+    value = load_yaml(arguments.config)
+    for item in arguments.set:
+        override(value, item)
+    for field in ("device", "threads"):
+        if getattr(arguments, field) is not None:
+            override(value, f"training.{field}={getattr(arguments, field)}")
+    config = parse_config(value, str(arguments.config))
+
+    from lipkd.train import fit  # torch, only now that the configuration is known to be good
+
+    folder = arguments.out or arguments.mlruns / "sweeps" / "single" / config.trial_name()
+    print(f"trial {folder}", flush=True)
+
+    def report(epoch: int, metrics: dict[str, float]) -> None:
+        print(
+            f"epoch {epoch}/{config.training.epochs}  loss {metrics['train/loss']:.3f}  wer {metrics['val/wer']:.3f}  "
+            f"cer {metrics['val/cer']:.3f}  {metrics['time/epoch_s']:.1f} s",
+            flush=True,
+        )
+
+    metrics = fit(config, folder, on_report=report, on_note=lambda note: print(note, flush=True))
+    print(f"best: wer {metrics['best/wer']:.3f}, cer {metrics['best/cer']:.3f} (epoch {metrics['best/epoch']:.0f})")
+    print(f"to see it in MLflow and in the dashboard: lipkd sync {folder} --mlruns {arguments.mlruns}")
+    return 0
+
+
+def override(value: Any, item: str) -> None:
+    """Set one field of a plain configuration: `cohort.peers=2`; the value is read as YAML."""
+    import yaml
+
+    key, equals, text = item.partition("=")
+    *parents, name = key.split(".")
+    for parent in parents:
+        value = value.setdefault(parent, {}) if isinstance(value, dict) else None
+    if not equals or not isinstance(value, dict):
+        raise LipkdError(f"--set {item}: expected KEY=VALUE with a key of the configuration, like cohort.peers=2")
+    try:
+        value[name] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise LipkdError(f"--set {item}: the value is not YAML") from error
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from lipkd.evaluate import evaluate
+
+    sentences = arguments.sentences
+    if sentences not in (None, "train"):
+        sentences = sentences_of(Path(sentences))
+    reading = evaluate(
+        arguments.trial,
+        which=arguments.which,
+        part=arguments.split,
+        device=arguments.device,
+        sentences=sentences,
+    )
+    peers, ensemble = reading.count(arguments.protocol)
+    print(f"{len(reading.rows)} {arguments.split} clips, {arguments.which} checkpoint, protocol {arguments.protocol}")
+    print(f"{'':12} {'wer':>6} {'cer':>6} {'bleu':>6} {'sentences':>9}")
+    named = {f"peer {index}": counts for index, counts in enumerate(peers)}
+    if len(peers) > 1:
+        named["ensemble"] = ensemble
+    named |= {f"peer {i}, list": counts for i, counts in enumerate(reading.count_closed_list())}
+    for name, c in named.items():
+        print(f"{name:12} {c.wer:6.3f} {c.cer:6.3f} {c.bleu:6.3f} {c.sentence_accuracy:9.3f}")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from lipkd.compare import compare, compare_all
+    from lipkd.trial import TrialFolder
+
+    def folders(paths: list[Path]) -> list[TrialFolder]:
+        return [
+            TrialFolder(found.parent)
+            for path in paths
+            for found in sorted([*path.glob("config.json"), *path.glob("*/config.json")])
+        ]
+
+    trials = folders(arguments.trials)
+    if arguments.against:
+        found = [compare(trials, folders(arguments.against))]
+    else:
+        found = compare_all(trials)
+    if not found:
+        raise LipkdError(f"{arguments.trials[0]}: no finished cohort with a control to compare it with")
+    for comparison in found:
+        print(f"{comparison.a} against {comparison.b}, {comparison.clips} clips, means over peers")
+        print("  " + comparison.verdict().replace("\n", "\n  "))
+    return 0

@@ -1,0 +1,68 @@
+"""Mistakes, counted by hand."""
+
+from dashboard import charts, mistakes
+from dashboard.edits import compare_all
+from dashboard.finding import search
+from dashboard.mistakes import NOTHING, Confusion
+
+RIGHT, LOOKALIKE, OTHER, SHORT, LONG = compare_all(
+    ["pin red", "pin red", "pin red", "pin red", "pin red"],
+    ["pin red", "bin red", "tin red", "pin", "pin reds"],
+)
+EVERY = [RIGHT, LOOKALIKE, OTHER, SHORT, LONG]
+
+
+def test_rates_of_groups_the_worst_first() -> None:
+    """x: 1 of 4 words, 1 of 14 letters wrong; y: 1 of 2 words, 4 of 7 letters (a space, r, e, d)."""
+    rows = mistakes.rates_by([("x", RIGHT), ("x", LOOKALIKE), ("y", SHORT)], "speaker")
+    assert [(r["speaker"], r["clips"], r["wrong"], r["words"], r["wer"], r["cer"]) for r in rows] == [
+        ("y", 1, 1, 2, 0.5, 4 / 7),
+        ("x", 2, 1, 4, 0.25, 1 / 14),
+    ]
+
+
+def test_words_and_what_they_were_read_as() -> None:
+    rows = mistakes.word_rows(EVERY)
+    assert [(r["word"], r["said"], r["wrong"], r["read as"]) for r in rows] == [
+        ("pin", 5, 2, "bin (1), tin (1)"),
+        ("red", 5, 2, f"{NOTHING} (1), reds (1)"),
+    ]
+
+
+def test_letters_that_were_confused_left_out_or_put_in() -> None:
+    found = mistakes.letter_confusions(EVERY)
+    assert {(c.said, c.read): c.times for c in found} == {
+        ("p", "b"): 1,
+        ("p", "t"): 1,
+        ("␣", NOTHING): 1,
+        ("r", NOTHING): 1,
+        ("e", NOTHING): 1,
+        ("d", NOTHING): 1,
+        (NOTHING, "s"): 1,
+    }
+    assert mistakes.lookalike_share(found) == (1, 2)
+
+
+def test_mouth_shapes() -> None:
+    """p read as b stays in the shape `pbm`, p read as t goes to `tdn`."""
+    found = mistakes.letter_confusions([LOOKALIKE, OTHER, OTHER], mistakes.VISEME_OF)
+    assert found == [Confusion("pbm", "tdn", 2), Confusion("pbm", "pbm", 1)]
+
+
+def test_every_confusion_finds_its_clips() -> None:
+    for of in (None, mistakes.VISEME_OF):
+        for confusion in mistakes.letter_confusions(EVERY, of):
+            wish = search(mistakes.search_for(confusion))
+            assert wish is not None and sum(wish.found(c) for c in EVERY) == confusion.times, confusion
+
+
+def test_regressions_the_worst_first_and_only_of_clips_that_both_have_read() -> None:
+    a = {"one": RIGHT, "two": SHORT, "three": RIGHT, "four": OTHER, "only a": SHORT}
+    b = {"one": LOOKALIKE, "two": RIGHT, "three": RIGHT, "four": LOOKALIKE, "only b": SHORT}
+    rows = mistakes.regressions(a, b, str.upper)
+    assert [(r["clip"], r["delta_wer"], r["reference"]) for r in rows] == [("one", 0.5, "ONE"), ("two", -0.5, "TWO")]
+
+
+def test_the_map_is_a_chart_with_cells_to_choose() -> None:
+    spec = charts.confusion_map(mistakes.letter_confusions(EVERY)).to_dict()
+    assert spec["params"][0]["name"] == "cell" or "params" in spec["layer"][0]
