@@ -10,8 +10,9 @@ SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# ffmpeg, espeak, libespeak-dev are for aeneas, libegl1 and libgles2 for mediapipe, libgl1 for OpenCV, chromium for tests.
-DEBIAN := ffmpeg espeak libespeak-dev libegl1 libgles2 libgl1 chromium
+# ffmpeg, espeak, libespeak-dev are for aeneas, libegl1 and libgles2 for mediapipe, libgl1 for OpenCV, chromium
+# and postgresql for tests.
+DEBIAN := ffmpeg espeak libespeak-dev libegl1 libgles2 libgl1 chromium postgresql
 
 setup: $(READY)
 

@@ -15,11 +15,14 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 class SchedulerConfig(Strict):
     """`asha` stops the worse trials at epochs `grace_epochs` × `reduction_factor`^k and lets the best
-    1 / `reduction_factor` of those seen there go on; `none` trains every trial to its end."""
+    1 / `reduction_factor` of those seen there go on; `median` stops a trial, from `grace_epochs` on, whose best is
+    worse than the median of the others' running means, once there are `min_trials` others; `none` trains every trial
+    to its end."""
 
-    name: Literal["asha", "none"] = "asha"
+    name: Literal["asha", "median", "none"] = "asha"
     grace_epochs: int = Field(10, ge=1)
     reduction_factor: float = Field(3.0, gt=1, le=100)
+    min_trials: int = Field(3, ge=1)
 
 
 class ResourcesConfig(Strict):

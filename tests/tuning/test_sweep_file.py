@@ -66,7 +66,7 @@ def test_ranges_and_resources(tmp_path: Path) -> None:
         (GOOD + "  data.crop: 5", r"space: data.crop = 5: give a list"),
         (GOOD + "  training.weight_decay: {uniform: [0, 0.1]}", "a grid needs lists, and space.training.weight_decay"),
         (GOOD + "sampler: bayes", "sampler = 'bayes': input should be 'grid', 'random' or 'optuna'"),
-        (GOOD + "scheduler: pbt", "scheduler.name = 'pbt': input should be 'asha' or 'none'"),
+        (GOOD + "scheduler: pbt", "scheduler.name = 'pbt': input should be 'asha', 'median' or 'none'"),
         (GOOD + "scheduler: {name: asha, grace_epochs: 0}", "scheduler.grace_epochs = 0"),
         (GOOD + "seeds: [1, 1]", r"seeds: \[1, 1\] lists a seed twice"),
         (GOOD + "resources: {gpus: 1.5}", "resources.gpus: 1.5 is neither a share of one GPU"),
