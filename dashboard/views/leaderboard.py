@@ -88,9 +88,11 @@ def table(sweep_name: str, trials: Sequence[Trial]) -> None:
             "best_epoch": number("at epoch", width=68),
             "wer": number("Last WER", format=RATE, width=74),
             "cer": number("Last CER", format=RATE, width=72),
-            "wer_ensemble": number("Ensemble", format=RATE, help="Last WER of the mean of the peers' logits", width=76),
+            "wer_ensemble": number(
+                "Ensemble", format=RATE, help="WER of the mean of the peers' logits, in the best epoch", width=76
+            ),
             "epochs": number("Epochs", width=60),
-            "minutes": number("Minutes", format="%.1f", help="Epochs × time of the last epoch", width=66),
+            "minutes": number("Minutes", format="%.1f", help="Sum of the times of its epochs", width=66),
             "reason": "Reason",
         },
     )
