@@ -76,12 +76,12 @@ class Ratio:
 
 @dataclass(frozen=True)
 class ReadingCost:
-    """Reading clips one by one and in batches: seconds of computing for one second of video (medians)."""
+    """Reading clips one by one and in batches: (wall clock, processor) seconds for one second of video, medians."""
 
     width: float
     cost: Cost
-    alone: float
-    batched: float
+    alone: tuple[float, float]
+    batched: tuple[float, float]
 
 
 def bench_step(load: Load, methods: Sequence[str], *, turns: int = 15) -> Iterator[StepCost]:
@@ -117,8 +117,10 @@ def bench_reading(load: Load, widths: Sequence[float], *, turns: int = 15) -> li
         work[f"batched {width}"] = [lambda reader=reader: reader.read(clips)]  # type: ignore[misc]
     clocks = in_turns(work, turns)
 
-    def per_second(name: str, n_clips: int) -> float:
-        return median(wall for wall, _ in clocks[name]) / (n_clips * load.frames / FPS)
+    def per_second(name: str, n_clips: int) -> tuple[float, float]:
+        walls, processors = _columns(clocks[name])
+        seconds = n_clips * load.frames / FPS
+        return median(walls) / seconds, median(processors) / seconds
 
     return [
         ReadingCost(
@@ -224,9 +226,11 @@ def report(what: What, load: Load, *, methods: Sequence[str], widths: Sequence[f
         for s in bench_step(load, methods, turns=turns):
             yield f"{s.method:16} {1000 * s.seconds:9.1f}  {s.wall!s:>22}  {s.processor!s:>22}"
         return
-    yield f"{'width':>6} {'parameters':>10} {'G mult-adds':>11} {'alone':>9} {'batched':>9}   (ms per second of video)"
+    yield f"{'':6} {'':10} {'':11}  milliseconds per second of video: wall clock, processor time"
+    yield f"{'width':>6} {'parameters':>10} {'G mult-adds':>11}  {'one by one':>16}  {'in batches':>16}"
     for r in bench_reading(load, widths, turns=turns):
+        alone, batched = (f"{1000 * wall:.1f}, {1000 * processor:.1f}" for wall, processor in (r.alone, r.batched))
         yield (
-            f"{r.width:6g} {r.cost.parameters / 1e6:8.2f} M {r.cost.multiply_adds / 1e9:11.3f} "
-            f"{1000 * r.alone:9.1f} {1000 * r.batched:9.1f}"
+            f"{r.width:6g} {r.cost.parameters / 1e6:8.2f} M {r.cost.multiply_adds / 1e9:11.3f}  "
+            f"{alone:>16}  {batched:>16}"
         )

@@ -20,7 +20,7 @@ from lipkd.store import Frames
 from lipkd.trial import TrialFolder
 from tuning.record import load
 from tuning.sync import Syncer
-from tuning.tracking import choose_uri, connect, find_runs
+from tuning.tracking import choose_uri, connect, find_runs, public_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,11 +34,12 @@ NEEDS = ("mlflow", "torch", "numpy", "safetensors")
 
 @dataclass(frozen=True)
 class Registered:
-    """A version of a registered model, and the URI under which MLflow loads it."""
+    """A version of a registered model, the URI under which MLflow loads it, and the tracking store that has it."""
 
     name: str
     version: str
     run_id: str
+    store: str
 
     @property
     def uri(self) -> str:
@@ -50,7 +51,8 @@ def register(
 ) -> Registered:
     """Make the model in `folder`, a peer of `trial`, the newest version of the registered model `name`.
 
-    The trial is synced first, so that its run is there. Raises LipkdError when MLflow does not answer or the run
+    The trial is synced first, so that its run is there: to `tracking_uri`, else to where its sweep is tracked, else
+    to the database in `mlruns`. Raises LipkdError when MLflow does not answer or the run
     was deleted.
     """
     uri = choose_uri(mlruns, tracking_uri, load(trial.path.absolute().parent).tracking_uri)
@@ -134,7 +136,7 @@ def _version(reader: LipReader, name: str, logged: "LoggedModel", client: "Mlflo
     # What a server or MLflow's own `register_model` notes: the UI shows the version beside the logged model.
     known = [{"name": name, "version": made.version}]
     client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(known)})
-    return Registered(name, str(made.version), str(logged.source_run_id))
+    return Registered(name, str(made.version), str(logged.source_run_id), public_uri(client.tracking_uri))
 
 
 def signature(reader: LipReader) -> "ModelSignature":

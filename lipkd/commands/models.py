@@ -67,7 +67,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         from tuning.registry import register
 
         registered = register(folder, trial, name, mlruns=arguments.mlruns, tracking_uri=arguments.tracking_uri)
-        print(f"  registered as {registered.uri}, version {registered.version}")
+        print(f"  registered as {registered.uri}, version {registered.version}, in {registered.store}")
     print(f"to read with it: lipkd predict {folder} CLIP…")
     return 0
 

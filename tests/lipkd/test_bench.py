@@ -71,7 +71,7 @@ def test_reading_is_measured_for_each_width() -> None:
     narrow, wide = bench_reading(TINY, [0.125, 0.5], turns=1)
     assert (narrow.width, wide.width) == (0.125, 0.5)
     assert narrow.cost.parameters < wide.cost.parameters and narrow.cost.multiply_adds < wide.cost.multiply_adds
-    assert min(narrow.alone, narrow.batched, wide.alone, wide.batched) > 0
+    assert min(*narrow.alone, *narrow.batched, *wide.alone, *wide.batched) > 0
 
 
 def test_the_tables_have_a_line_for_each() -> None:
@@ -79,7 +79,7 @@ def test_the_tables_have_a_line_for_each() -> None:
         return report(what, TINY, methods=["dml"], widths=[0.125, 0.25], turns=3)
 
     assert [line.split()[:1] for line in lines("step")] == [["ms"], ["2"], ["dml"]]
-    assert [line.split()[0] for line in lines("predict")] == ["width", "0.125", "0.25"]
+    assert [line.split()[0] for line in lines("predict")] == ["milliseconds", "width", "0.125", "0.25"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from lipkd.network import LipNet, network_shape
 from lipkd.trial import TrialFolder
 from tests.tuning.store_picture import picture
 from tests.tuning.trials import write_trial
+from tuning.record import begin
 from tuning.registry import example, register
 from tuning.tracking import connect, default_uri
 
@@ -60,6 +61,7 @@ def test_a_registered_model_reads_from_an_array(mlruns: Path, trial: TrialFolder
     reader = small_model(tmp_path / "model")
     made = register(tmp_path / "model", trial, "lips", mlruns=mlruns)
     assert (made.name, made.version, made.uri) == ("lips", "1", "models:/lips@deployed")
+    assert made.store == default_uri(mlruns)
     clip = np.random.default_rng(0).integers(0, 256, (30, 20, 30, 1), dtype=np.uint8)
     np.save(tmp_path / "clip.npy", clip)
     script = """
@@ -106,6 +108,23 @@ def test_what_the_registry_knows_of_a_version(mlruns: Path, trial: TrialFolder, 
     assert [spec.name for spec in info.get_output_schema().inputs] == ["text", "confidence", "words", "seconds"]
     shown: Any = info.load_input_example(kept)
     assert np.array_equal(shown, example(LipReader.load(tmp_path / "model", "cpu")))
+
+
+def test_a_trial_is_registered_where_its_sweep_is_tracked_unless_told(
+    mlruns: Path, trial: TrialFolder, tmp_path: Path, empty_database: Path
+) -> None:
+    elsewhere, third = tmp_path / "elsewhere", tmp_path / "third"
+    for folder in (elsewhere, third):
+        folder.mkdir()
+        (folder / "mlflow.db").write_bytes(empty_database.read_bytes())
+    record = begin(trial.path.parent, experiment="lipkd", working_folder=tmp_path)
+    record.tracking_uri = default_uri(elsewhere)
+    record.save()
+    small_model(tmp_path / "model")
+    assert register(tmp_path / "model", trial, "lips", mlruns=mlruns).store == default_uri(elsewhere)
+    told = register(tmp_path / "model", trial, "lips", mlruns=mlruns, tracking_uri=default_uri(third))
+    assert (told.version, told.store) == ("1", default_uri(third))
+    assert not connect(default_uri(mlruns)).search_registered_models()
 
 
 def test_a_run_that_was_deleted_is_not_registered(mlruns: Path, trial: TrialFolder, tmp_path: Path) -> None:
