@@ -98,6 +98,9 @@ def run_sweep(
         print(plan_text(planner, planned or edges, count, over, shares), flush=True)
         print(f"  trials in {folder}, tracked in {public_uri(uri)}", flush=True)
         if dry_run:
+            from tuning.estimate import estimate  # torch
+
+            print("  " + estimate(planned or edges, count).text(shares.concurrent), flush=True)
             return SweepResult(folder)
         try:
             with only_one(driver_lock(folder), f"sweep {sweep.name}"), connected.pop_all() as ray:
