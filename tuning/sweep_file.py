@@ -50,7 +50,8 @@ class SweepConfig(Strict):
     """A sweep: the trial that all have in common, the space around it, sampler, scheduler, resources.
 
     `seeds` is a dimension on top of the space; empty means the trial's own seed. `samples` counts
-    configurations (each with every seed) for `random` and `optuna`; a grid takes all points.
+    configurations (each with every seed) for `random` and `optuna`; a grid takes all points. `cost` is a second
+    metric, to be kept low: `optuna` then looks for trade-offs.
     """
 
     name: str
@@ -64,6 +65,7 @@ class SweepConfig(Strict):
     scheduler: SchedulerConfig | None = None
     metric: str = "val/wer"
     mode: Literal["min", "max"] = "min"
+    cost: str | None = None
     resources: ResourcesConfig = ResourcesConfig()
     max_hours: float | None = Field(None, gt=0)
     tracking_uri: str | None = None
@@ -97,6 +99,13 @@ class SweepConfig(Strict):
         for key, dimension in info.data.get("space", {}).items():
             if value == "grid" and not isinstance(dimension, Choice):
                 raise ValueError(f"a grid needs lists, and space.{key} is a range; set it to random or optuna")
+        return value
+
+    @field_validator("cost")
+    @classmethod
+    def _weighed_by_optuna(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("sampler", "optuna") != "optuna":
+            raise ValueError(f"{value}: only the sampler optuna weighs a cost against the metric")
         return value
 
     @field_validator("seeds")

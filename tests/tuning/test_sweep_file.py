@@ -71,6 +71,7 @@ def test_ranges_and_resources(tmp_path: Path) -> None:
         (GOOD + "seeds: [1, 1]", r"seeds: \[1, 1\] lists a seed twice"),
         (GOOD + "resources: {gpus: 1.5}", "resources.gpus: 1.5 is neither a share of one GPU"),
         (GOOD + "resources: {max_concurrent: 0}", "resources.max_concurrent = 0"),
+        (GOOD + "cost: time/epoch_s", "cost: time/epoch_s: only the sampler optuna weighs a cost"),
         (GOOD + "max_hours: 0", "max_hours = 0"),
         (GOOD + "samples: 0", "samples = 0"),
         (GOOD.replace("space:", "space: 3\nx:"), "space: give a mapping from dotted keys"),
