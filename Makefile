@@ -1,10 +1,11 @@
 # make setup   a .venv with everything in it; a second call takes seconds
 # make test    setup, then lint, types and tests
+# make browser the dashboard in a real browser, and pictures of every page in docs/screenshots
 # make demo    setup, then a synthetic corpus, a sweep over it and the result table; a second call picks up where it was
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: setup system lint test demo clean
+.PHONY: setup system lint test browser demo clean
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
@@ -57,6 +58,10 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest
+
+browser: setup
+	$(BIN)/pytest tests/dashboard
+	$(BIN)/python -m tests.dashboard.screenshots docs/screenshots
 
 demo/corpus: | setup
 	$(BIN)/lipkd synth $@
