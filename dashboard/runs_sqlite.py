@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dashboard.runs import BEST_EPOCH, ENSEMBLE, SECONDS, Points, Run, copy_local
 
@@ -23,6 +22,7 @@ COLUMNS = {
     "metrics": {"key", "value", "timestamp", "step", "is_nan", "run_uuid"},
 }
 OF_KIND = "SELECT run_uuid FROM tags WHERE key = 'lipkd.kind' AND value = 'sweep'"
+INDEX = "index_metrics_run_uuid_key_step"  # MLflow's
 CHILDREN = "SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId' AND value = :parent"
 
 
@@ -64,13 +64,20 @@ class SqliteRuns:
         return self._runs(CHILDREN, {"parent": sweep_id}, full=True)
 
     def history(self, run_id: str, metric: str) -> Points:
-        wanted = "SELECT timestamp, step, value, is_nan FROM metrics WHERE run_uuid = ? AND key = ?"
+        wanted = f"SELECT timestamp, step, value, is_nan FROM metrics {self._by_run} WHERE run_uuid = ? AND key = ?"
         rows = self.connection.execute(wanted, (run_id, metric))
         return [(timestamp, step, math.nan if nan else value) for timestamp, step, value, nan in rows]
 
     def artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
         row = self.connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
         return copy_local(row[0] or "", name, folder) if row else None
+
+    @property
+    def _by_run(self) -> str:
+        """Which index finds the points of a run. SQLite left to itself walks along all points of the metric, of all
+        runs (four million values: 70 ms for a curve instead of one)."""
+        there = self.connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (INDEX,))
+        return f"INDEXED BY {INDEX}" if there.fetchone() else ""
 
     def _runs(self, chosen: str, values: Mapping[str, str], *, full: bool = False) -> list[Run]:
         """The active runs among the `chosen` ids, latest first; `full` with parameters and metrics."""
@@ -132,9 +139,12 @@ class SqliteRuns:
     def _ensemble(self, chosen: str, values: Mapping[str, str]) -> dict[str, float]:
         """Per run the ensemble's WER in its best epoch."""
         query = (
-            "SELECT b.run_uuid, m.value, MAX(m.timestamp) FROM latest_metrics b JOIN metrics m ON "
-            "m.run_uuid = b.run_uuid AND m.key = :key AND m.step = CAST(b.value AS INTEGER) "
-            f"WHERE b.key = :best AND b.run_uuid IN ({chosen}) GROUP BY b.run_uuid"
+            f"SELECT run_uuid, CAST(value AS INTEGER) FROM latest_metrics WHERE key = :best AND run_uuid IN ({chosen})"
         )
-        named: dict[str, Any] = {**values, "key": ENSEMBLE, "best": BEST_EPOCH}
-        return {run_id: value for run_id, value, _ in self.connection.execute(query, named)}
+        best = self.connection.execute(query, {**values, "best": BEST_EPOCH}).fetchall()
+        at = (
+            f"SELECT value FROM metrics {self._by_run} WHERE run_uuid = ? AND key = ? AND step = ? "
+            "ORDER BY timestamp DESC LIMIT 1"
+        )
+        found = {run_id: self.connection.execute(at, (run_id, ENSEMBLE, step)).fetchone() for run_id, step in best}
+        return {run_id: row[0] for run_id, row in found.items() if row}

@@ -128,6 +128,16 @@ def test_filters_of_the_leaderboard_come_from_the_url(tracking: str, monkeypatch
     assert "No trial fits" in said(app)
 
 
+def test_any_parameter_filters_and_cost_has_a_front(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = ["0.25", "0.5"]
+    app = opened(
+        tracking, "leaderboard", monkeypatch, sweep="demo", parameter="network.width", values=chosen, by="cost"
+    )
+    assert sorted(app.dataframe[0].value["width"]) == ["0.25", "0.5", "0.5"]
+    assert any("None is both cheaper and better" in caption.value for caption in app.caption)
+    assert app.query_params["parameter"] in ("network.width", ["network.width"])
+
+
 def test_filters_do_not_change_colours(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chart keeps every group's colour when others are filtered away."""
 
