@@ -1,17 +1,19 @@
 # make setup   a .venv with everything in it; a second call takes seconds
 # make test    setup, then lint, types and tests
 # make chaos   sweeps whose processes are killed, whose tracking server is away, whose disk is full: a line per run
+# make browser the dashboard in a real browser, and pictures of every page in docs/screenshots
 # make demo    setup, then a synthetic corpus, a sweep over it and the result table; a second call picks up where it was
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: setup system lint test chaos demo clean
+.PHONY: setup system lint test browser chaos demo clean
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# ffmpeg, espeak, libespeak-dev are for aeneas, libegl1 and libgles2 for mediapipe, libgl1 for OpenCV, chromium for tests.
-DEBIAN := ffmpeg espeak libespeak-dev libegl1 libgles2 libgl1 chromium
+# ffmpeg, espeak, libespeak-dev are for aeneas, libegl1 and libgles2 for mediapipe, libgl1 for OpenCV, chromium
+# and postgresql for tests.
+DEBIAN := ffmpeg espeak libespeak-dev libegl1 libgles2 libgl1 chromium postgresql
 
 setup: $(READY)
 
@@ -62,6 +64,10 @@ test: lint
 # Not part of the tests, which have a miniature of it: RUNS=20 takes most of an hour on two cores.
 chaos: setup
 	$(BIN)/python -m tests.chaos --runs $(or $(RUNS),20)
+
+browser: setup
+	$(BIN)/pytest tests/dashboard
+	$(BIN)/python -m tests.dashboard.screenshots docs/screenshots
 
 demo/corpus: | setup
 	$(BIN)/lipkd synth $@

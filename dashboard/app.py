@@ -12,6 +12,12 @@ st.logo(HERE / "logo.svg", size="large")
 st.navigation(
     [
         st.Page(
+            "views/sweeps.py",
+            title="Sweeps",
+            icon=":material/dynamic_feed:",
+            help="All sweeps: state, best rates, cost, and the progress of one that runs.",
+        ),
+        st.Page(
             "views/leaderboard.py",
             title="Leaderboard",
             icon=":material/leaderboard:",

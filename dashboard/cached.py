@@ -33,6 +33,12 @@ def trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
     return records.read_trials(tracking_uri, sweep)
 
 
+@st.cache_data(max_entries=4, show_spinner=False)
+def trials_now(tracking_uri: str, sweep: Sweep, moment: int) -> list[Trial]:
+    """The trials as they are at a `moment`: read once for it, however many readers look."""
+    return records.read_trials(tracking_uri, sweep)
+
+
 @st.cache_data(max_entries=2000, show_spinner=False)
 def curve(tracking_uri: str, run_id: str, metric: str, epochs: int) -> Curve:
     """`epochs` is how many the trial has reported: a trial that goes on is read again."""

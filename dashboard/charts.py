@@ -184,3 +184,20 @@ def confusion_map(confusions: Sequence[Confusion]) -> alt.LayerChart:
     )
     chart: alt.LayerChart = (cells.add_params(chosen) + counts).properties(height=alt.Step(19))
     return chart
+
+
+def cost_front(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], cost: str) -> alt.LayerChart:
+    """A dot per trial, WER against cost; a line along the trials that none beats on both."""
+    data = pd.DataFrame(rows)
+    base = alt.Chart(data).encode(
+        x=alt.X("cost:Q", title=cost, scale=alt.Scale(zero=False, padding=16)),
+        y=alt.Y("WER:Q", title="best WER, %", scale=alt.Scale(zero=False, padding=16)),
+        tooltip=["trial", alt.Tooltip("cost:Q", title=cost, format=".1f"), alt.Tooltip("WER:Q", format=".1f")],
+    )
+    line = base.transform_filter("datum.front").mark_line(color="#858b94", interpolate="step-after", strokeDash=[4, 3])
+    dots = base.mark_circle(size=95).encode(
+        color=_by_group(data, colours, "circle"),
+        opacity=alt.condition("datum.front", alt.value(1.0), alt.value(0.45)),
+    )
+    chart: alt.LayerChart = (line + dots).properties(height=340)
+    return chart

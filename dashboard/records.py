@@ -8,31 +8,23 @@ import contextlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import numpy as np
 import safetensors.numpy
-from mlflow import MlflowClient
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from sqlalchemy.exc import SQLAlchemyError
 
+from dashboard.runs import NothingTracked, Run, by_step, connect, shown
 from lipkd.errors import LipkdError
 
-PAGE = 1000  # runs per request
+__all__ = ["NothingTracked", "shown"]
 STATES = {"RUNNING": "running", "SCHEDULED": "running", "FINISHED": "finished", "FAILED": "failed"}
 PREDICTIONS = "predictions/best.jsonl"
 POSTERIORS = "predictions/best_posteriors.safetensors"
-
-
-class NothingTracked(LipkdError):
-    """There is no tracking database yet: nobody has run a sweep here."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +44,9 @@ class Trial:
     """One child run: what it is, how it stands, its latest and best validation rates (0–1, None before the first).
 
     `method` is `vanilla` for one peer that learns alone. `width` is text because peers may differ in it
-    ("1+0.5"). `epochs` counts reported epochs; `seconds` is what they cost, from the last epoch's time.
-    `config` is the whole configuration, flattened with dots.
+    ("1+0.5"). `wer_ensemble` is that of the best epoch. `epochs` counts reported epochs, `seconds` is what they cost.
+    `config` is the whole configuration, flattened with dots; `latest` the last value of every metric; `began` and
+    `ended` are in Unix seconds.
     """
 
     run_id: str
@@ -78,6 +71,10 @@ class Trial:
     store_digest: str
     metrics: tuple[str, ...]
     config: dict[str, str]
+    latest: dict[str, float]
+    began: float
+    ended: float | None
+    experiment_id: str
 
     @property
     def group(self) -> str:
@@ -128,74 +125,34 @@ class Posteriors:
     arrays: dict[str, NDArray[np.float16]]
 
 
-def shown(tracking_uri: str) -> str:
-    """The tracking URI without user name and password, for people to read."""
-    parts = urlsplit(tracking_uri)
-    if "@" not in parts.netloc:
-        return tracking_uri
-    return urlunsplit(parts._replace(netloc="…@" + parts.netloc.rpartition("@")[2]))
-
-
-def connect(tracking_uri: str) -> MlflowClient:
-    """A client; raises NothingTracked when a SQLite file is missing, because MLflow would make an empty one."""
-    if tracking_uri.startswith("sqlite:///"):
-        path = Path(unquote(tracking_uri.removeprefix("sqlite:///").partition("?")[0]))
-        if not path.is_file():
-            raise NothingTracked(f"tracking database {path}: nothing there yet; a sweep makes it")
-    with _speaking(tracking_uri):
-        return MlflowClient(tracking_uri)
-
-
-@contextlib.contextmanager
-def _speaking(tracking_uri: str) -> Iterator[None]:
-    """Turn whatever MLflow, its database driver or the network raises into one sentence without secrets."""
-    try:
-        yield
-    except LipkdError:
-        raise
-    except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
-        said = " ".join(str(error).replace(tracking_uri, shown(tracking_uri)).split())
-        secret = urlsplit(tracking_uri).password
-        said = said.replace(secret, "…") if secret else said
-        raise LipkdError(f"MLflow at {shown(tracking_uri)} cannot be read: {said[:240]}") from error
-
-
 def read_sweeps(tracking_uri: str) -> list[Sweep]:
     """All sweeps of all experiments, the latest first."""
-    client = connect(tracking_uri)
-    with _speaking(tracking_uri):
-        names = {e.experiment_id: e.name for e in _all_experiments(client)}
-        runs = _search(client, list(names), "tags.`lipkd.kind` = 'sweep'")
+    with connect(tracking_uri) as runs:
         sweeps = [
             Sweep(
-                run_id=run.info.run_id,
-                name=run.data.tags.get("lipkd.sweep") or run.info.run_name or run.info.run_id,
-                experiment=names[run.info.experiment_id],
-                experiment_id=run.info.experiment_id,
-                state=STATES.get(run.info.status, "abandoned"),
-                began=(run.info.start_time or 0) / 1000,
+                run_id=run.run_id,
+                name=run.tags.get("lipkd.sweep") or run.name or run.run_id,
+                experiment=run.experiment,
+                experiment_id=run.experiment_id,
+                state=STATES.get(run.status, "abandoned"),
+                began=run.began / 1000,
             )
-            for run in runs
+            for run in runs.sweeps()
         ]
     return sorted(sweeps, key=lambda sweep: sweep.began, reverse=True)
 
 
 def read_trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
     """The trials of a sweep, the best first."""
-    client = connect(tracking_uri)
-    with _speaking(tracking_uri):
-        child = f"tags.`mlflow.parentRunId` = '{sweep.run_id}'"
-        trials = [_trial(run) for run in _search(client, [sweep.experiment_id], child)]
+    with connect(tracking_uri) as runs:
+        trials = [_trial(run) for run in runs.trials(sweep.run_id, sweep.experiment_id)]
     return sorted(trials, key=lambda trial: trial.rank)
 
 
 def read_curve(tracking_uri: str, run_id: str, metric: str) -> Curve:
     """The whole history of one metric, each step once (the latest value of a step counts)."""
-    client = connect(tracking_uri)
-    with _speaking(tracking_uri):
-        # One metric of one run at a time: MLflow's bulk request drops what lies beyond 25,000 points.
-        history = client.get_metric_history(run_id, metric)
-    points = {m.step: m.value for m in sorted(history, key=lambda m: m.timestamp)}
+    with connect(tracking_uri) as runs:
+        points = by_step(runs.history(run_id, metric))
     steps = tuple(sorted(points))
     return Curve(run_id, metric, steps, tuple(points[step] for step in steps))
 
@@ -226,47 +183,24 @@ def read_posteriors(tracking_uri: str, run_id: str) -> Posteriors | None:
     return Posteriors(("blank", *header.get("alphabet", "")), arrays)
 
 
-def _all_experiments(client: MlflowClient) -> Iterator[Any]:
-    token = None
-    while True:
-        page = client.search_experiments(max_results=PAGE, page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
-
-
-def _search(client: MlflowClient, experiment_ids: Sequence[str], condition: str) -> Iterator[Run]:
-    token = None
-    while experiment_ids:
-        page = client.search_runs(list(experiment_ids), condition, max_results=PAGE, page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
-
-
 @contextlib.contextmanager
 def _artifact(tracking_uri: str, run_id: str, name: str) -> Iterator[Path | None]:
     """A copy of an artifact for as long as the block runs; None when the run has none of that name."""
-    client = connect(tracking_uri)
     with tempfile.TemporaryDirectory(prefix="lipkd-") as folder:
-        with _speaking(tracking_uri):
-            there = {item.path for item in client.list_artifacts(run_id, name.rpartition("/")[0])}
-            path = Path(client.download_artifacts(run_id, name, folder)) if name in there else None
+        with connect(tracking_uri) as runs:
+            path = runs.artifact(run_id, name, Path(folder))
         yield path
 
 
 def _trial(run: Run) -> Trial:
-    tags, metrics, config = run.data.tags, run.data.metrics, run.data.params
+    tags, metrics = run.tags, run.metrics
     peers = _whole(tags.get("peers")) or 1
     method = _word(tags.get("method"))
-    # Only the protobuf form of a run gives the step of each latest value.
-    steps = [metric.step for metric in run.data.to_proto().metrics]
-    epochs = max(steps, default=0)
-    state = STATES.get(run.info.status, "abandoned")
-    epoch_seconds = metrics.get("time/epoch_s")
+    state = STATES.get(run.status, "abandoned")
+    last = metrics.get("time/epoch_s")
     return Trial(
-        run_id=run.info.run_id,
-        name=run.info.run_name or run.info.run_id,
+        run_id=run.run_id,
+        name=run.name or run.run_id,
         state=tags.get("lipkd.state", state) if state == "finished" else state,
         reason=tags.get("lipkd.reason", ""),
         method="vanilla" if method == "independent" and peers == 1 else method,
@@ -277,16 +211,20 @@ def _trial(run: Run) -> Trial:
         commit=tags.get("commit", ""),
         wer=metrics.get("val/wer"),
         cer=metrics.get("val/cer"),
-        wer_ensemble=metrics.get("val/wer_ensemble"),
+        wer_ensemble=run.ensemble,
         best_wer=metrics.get("best/wer"),
         best_cer=metrics.get("best/cer"),
         best_epoch=int(metrics["best/epoch"]) if "best/epoch" in metrics else None,
-        epochs=epochs,
-        seconds=epochs * epoch_seconds if epoch_seconds else None,
+        epochs=run.steps,
+        seconds=run.seconds if run.seconds is not None or not last else run.steps * last,
         store=tags.get("lipkd.store", ""),
         store_digest=tags.get("lipkd.store_digest", ""),
         metrics=tuple(sorted(metrics)),
-        config=config,
+        config=dict(run.params),
+        began=run.began / 1000,
+        ended=None if run.ended is None else run.ended / 1000,
+        latest=dict(metrics),
+        experiment_id=run.experiment_id,
     )
 
 

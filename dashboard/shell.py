@@ -55,10 +55,7 @@ def tracking_uri() -> str:
 def choose_sweep() -> tuple[Sweep, list[Trial]]:
     """The sweep chosen in the sidebar and its trials, the best first; raises Nothing when there is none."""
     uri = tracking_uri()
-    try:
-        by_label = labelled(cached.sweeps(uri), lambda sweep: sweep.name, lambda sweep: sweep.experiment)
-    except NothingTracked:
-        by_label = {}
+    by_label = sweeps_by_label()
     top, bottom = st.sidebar.container(), st.sidebar.container()
     bottom.button("Refresh", icon=":material/refresh:", on_click=cached.forget, help="Read MLflow again now.")
     bottom.caption(f"MLflow: {plain(shown(uri))}")
@@ -72,6 +69,14 @@ def choose_sweep() -> tuple[Sweep, list[Trial]]:
             f"The sweep {sweep.name} has no trial yet; trials appear as they start. To bring in others:", "lipkd sync"
         )
     return sweep, trials
+
+
+def sweeps_by_label() -> dict[str, Sweep]:
+    """All sweeps by a label that is unique, the latest first; empty when nothing was ever tracked."""
+    try:
+        return labelled(cached.sweeps(tracking_uri()), lambda sweep: sweep.name, lambda sweep: sweep.experiment)
+    except NothingTracked:
+        return {}
 
 
 def labelled(items: Iterable[Named], name: Callable[[Named], str], more: Callable[[Named], str]) -> dict[str, Named]:

@@ -11,13 +11,18 @@ back about n / 9 of them, until that is more than the decay's own reach.
 import copy
 
 import torch
+from torch import nn
 
 from lipkd.cohort import Cohort
 
 
 def averaged_copy(cohort: Cohort) -> Cohort:
     """A cohort with the same weights, to be moved by `follow` and never trained."""
-    return copy.deepcopy(cohort).requires_grad_(False)
+    average = copy.deepcopy(cohort).requires_grad_(False)
+    for module in average.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # a copy's weights lie apart, and cuDNN would gather them at every call
+    return average
 
 
 def effective_decay(decay: float, step: int) -> float:

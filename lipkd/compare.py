@@ -148,9 +148,13 @@ def _is_control(control: dict[str, Any], cohort: dict[str, Any]) -> bool:
 
 
 def describe(trial: TrialFolder) -> str:
-    """`vanilla` or `attention of 2`, and the width."""
-    config = trial.config()
-    method = "vanilla" if config.cohort.peers == 1 else f"{config.cohort.method} of {config.cohort.peers}"
+    """`vanilla` or `attention of 2`, options that are not at their defaults, and the width."""
+    config, cohort = trial.config(), trial.config().cohort
+    method = "vanilla"
+    if cohort.peers > 1:
+        options = cohort.model_dump(exclude_defaults=True, exclude={"method", "peers", "widths"})
+        named = (f"{name.replace('_', ' ')} {value}" for name, value in options.items())
+        method = ", ".join([f"{cohort.method} of {cohort.peers}", *named])
     return f"{method} (width {'+'.join(f'{w:g}' for w in dict.fromkeys(config.widths))})"
 
 

@@ -10,12 +10,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from lipkd.errors import LipkdError
 from tuning.plan import Planned, Planner
@@ -43,6 +42,12 @@ class Shares:
     cpus: int
     gpus: float
     concurrent: int
+
+    def halved(self) -> "Shares | None":
+        """Half as many at a time, each with twice the share of a GPU; None when nobody has to give way."""
+        if self.concurrent == 1 or self.gpus >= 1:
+            return None
+        return Shares(self.cpus, min(1.0, 2 * self.gpus), self.concurrent // 2)
 
     def text(self) -> str:
         gpus = f"{self.gpus:g} GPU" if self.gpus else "no GPU"
@@ -154,7 +159,33 @@ def run_trials(
 ) -> None:
     """Train the waiting trials, and with Optuna and `more` those that it asks for; returns when all have ended,
     when the time is spent, when interrupted or asked to stop, or when the disk is full. `epochs` is the most that
-    a trial has."""
+    a trial has.
+
+    Trials that ran out of memory go on from their checkpoints when the others are through, with half as many
+    beside them, until they fit or are alone.
+    """
+    _run(planner, record, waiting, shares, epochs, tend, more=more)
+    while (crowded := out_of_memory(record)) and (roomier := shares.halved()) and not record.open():
+        shares = roomier
+        print(f"{len(crowded)} trials ran out of memory: once more, {shares.text()}", flush=True)
+        _run(planner, record, crowded, shares, epochs, tend, more=False)
+
+
+def out_of_memory(record: SweepRecord) -> list[Planned]:
+    """The trials that failed for want of memory, of the machine or of its GPU, while others ran beside them."""
+    return [t for t in record.failed() if record.trial_folder(t).state()["reason"].startswith("OutOfMemoryError")]
+
+
+def _run(
+    planner: Planner,
+    record: SweepRecord,
+    waiting: list[Planned],
+    shares: Shares,
+    epochs: int,
+    tend: Callable[[], None],
+    *,
+    more: bool,
+) -> None:
     sweep = planner.sweep
     study = Study(planner, record) if more and sweep.sampler == "optuna" else None
 
@@ -191,30 +222,69 @@ def run_trials(
 
 
 def make_scheduler(sweep: SweepConfig, record: SweepRecord, epochs: int) -> TrialScheduler:
-    """First in, first out, or ASHA that knows the trials that have ended before."""
+    """First in, first out, or one that stops trials and knows those that have ended before."""
     stopping = sweep.stopping
+    scheduler: TrialScheduler
     if stopping.name == "none":
         return FIFOScheduler()
-    scheduler = ASHAScheduler(
-        time_attr="step",
-        metric=sweep.metric,
-        mode=sweep.mode,
-        max_t=epochs,
-        grace_period=min(stopping.grace_epochs, epochs),
-        reduction_factor=stopping.reduction_factor,
-        stop_last_trials=False,  # the training loop has its own end, and its last files to write
-    )
+    if stopping.name == "median":
+        scheduler = Median(
+            time_attr="step",
+            metric=sweep.metric,
+            mode=sweep.mode,
+            grace_period=stopping.grace_epochs,
+            min_samples_required=stopping.min_trials,
+            min_time_slice=math.inf,  # else it pauses trials while there are few, and starts their processes anew
+        )
+    else:
+        scheduler = ASHAScheduler(
+            time_attr="step",
+            metric=sweep.metric,
+            mode=sweep.mode,
+            max_t=epochs,
+            grace_period=min(stopping.grace_epochs, epochs),
+            reduction_factor=stopping.reduction_factor,
+            stop_last_trials=False,  # the training loop has its own end, and its last files to write
+        )
     for trial in record.ended():
         replay(scheduler, record, trial, sweep)
     return scheduler
 
 
-def replay(scheduler: ASHAScheduler, record: SweepRecord, trial: Planned, sweep: SweepConfig) -> None:
+class Median(MedianStoppingRule):
+    """The median rule of Golovin et al. 2017, for trials that say their first epochs again when they are started
+    again: an epoch counts once."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.seen: set[tuple[str, int]] = set()
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        epoch = (trial.trial_id, result["step"])
+        if epoch in self.seen:
+            return str(TrialScheduler.CONTINUE)
+        self.seen.add(epoch)
+        return str(super().on_trial_result(tune_controller, trial, result))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Nothing: this would count the last epoch once more."""
+
+
+@dataclass(frozen=True)
+class Standin:
+    """What a scheduler knows a trial by."""
+
+    trial_id: str
+
+
+def replay(scheduler: TrialScheduler, record: SweepRecord, trial: Planned, sweep: SweepConfig) -> None:
     """Tell a scheduler of a trial that ended in an earlier run, through its public calls; no worker is started."""
-    standin: Any = SimpleNamespace(trial_id=trial.name)
-    controller: Any = None  # ASHA asks nothing of it
+    standin: Any = Standin(trial.name)
+    controller: Any = None  # neither rule asks anything of it
     results = [reported(r.step, r.metrics, sweep.metric, sweep.mode) for r in record.trial_folder(trial).reports()]
+    if not results:
+        return
     scheduler.on_trial_add(controller, standin)
     for result in results:
         scheduler.on_trial_result(controller, standin, result)
-    scheduler.on_trial_complete(controller, standin, results[-1] if results else {})
+    scheduler.on_trial_complete(controller, standin, results[-1])

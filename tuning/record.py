@@ -56,6 +56,10 @@ class SweepRecord:
         wanted = {trial.config.signature() for trial in planned}
         self.trials = [t for t in self.trials if t.config.signature() in wanted or self.trial_folder(t).path.is_dir()]
 
+    def open(self) -> list[Planned]:
+        """The recorded trials that have neither finished nor failed nor been stopped."""
+        return [t for t in self.trials if self.trial_folder(t).state()["state"] not in ENDED]
+
     def failed(self) -> list[Planned]:
         """The recorded trials that have failed."""
         return [t for t in self.trials if self.trial_folder(t).state()["state"] == "failed"]

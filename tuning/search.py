@@ -4,9 +4,9 @@ Tune's own OptunaSearch isn't used: it knows no mapping-valued choices and no se
 configuration twice, and leaves a trial with a bad final metric running for ever.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterable
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from ray.tune.search import Searcher
 
 from lipkd.errors import LipkdError
-from lipkd.trial import Report
+from tuning.outcome import best_value, usual_value
 from tuning.plan import PATIENCE, Planned, Planner
 from tuning.record import SweepRecord
 from tuning.space import Choice, Dimension, Point, point_of
@@ -24,7 +24,8 @@ Suggestion = dict[str, Any]
 
 class Study:
     """Optuna's TPE over a sweep's space. One configuration with all its seeds is one observation, its
-    value the mean over the seeds of the best that each reached."""
+    value the mean over the seeds of the best that each reached. With a `cost` there are two values, and the
+    sampler looks for all the trade-offs between them."""
 
     def __init__(self, planner: Planner, record: SweepRecord) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -35,9 +36,9 @@ class Study:
         earlier = _by_values(record.trials)
         # Another seed after a resume: the same one would draw the same configurations again.
         sampler = optuna.samplers.TPESampler(seed=self.sweep.sampler_seed + len(earlier))
-        best = optuna.study.StudyDirection
-        direction = best.MINIMIZE if self.sweep.mode == "min" else best.MAXIMIZE
-        self.study = optuna.create_study(sampler=sampler, direction=direction)
+        low, high = optuna.study.StudyDirection.MINIMIZE, optuna.study.StudyDirection.MAXIMIZE
+        directions = [low if self.sweep.mode == "min" else high, *[low] * bool(self.sweep.cost)]
+        self.study = optuna.create_study(sampler=sampler, directions=directions)
         self.pending: list[tuple[optuna.Trial, list[Planned]]] = []
         self.over: set[str] = set()
         self.asked = 0
@@ -81,23 +82,22 @@ class Study:
             asked, trials = entry
             if any(t.name == trial.name for t in trials):
                 if self.over >= {t.name for t in trials}:
-                    values = [v for t in trials if (v := self.value(t)) is not None]
+                    values = [v for t in trials if (v := self.values(t)) is not None]
                     if values:
-                        self.study.tell(asked, sum(values) / len(values))
+                        self.study.tell(asked, [fmean(column) for column in zip(*values, strict=True)])
                     else:
                         self.study.tell(asked, state=optuna.trial.TrialState.FAIL)
                     self.pending.remove(entry)
                 return
 
-    def value(self, trial: Planned) -> float | None:
-        """The best finite value of the sweep's metric in the trial's journal; None when there is none."""
-        return best_value(self.record.trial_folder(trial).reports(), self.sweep.metric, self.sweep.mode)
-
-
-def best_value(reports: Iterable[Report], metric: str, mode: str) -> float | None:
-    """The best finite value of a metric; None when there is none."""
-    values = [v for r in reports if math.isfinite(v := r.metrics.get(metric, math.nan))]
-    return (min(values) if mode == "min" else max(values)) if values else None
+    def values(self, trial: Planned) -> tuple[float, ...] | None:
+        """The best finite value of the sweep's metric in the trial's journal, and what the trial costs; None when
+        one is missing."""
+        reports = self.record.trial_folder(trial).reports()
+        wanted = [best_value(reports, self.sweep.metric, self.sweep.mode)]
+        if self.sweep.cost:
+            wanted.append(usual_value(reports, self.sweep.cost))
+        return None if None in wanted else tuple(v for v in wanted if v is not None)
 
 
 class TrialQueue(Searcher):

@@ -16,6 +16,7 @@ from lipkd.errors import LipkdError
 from lipkd.lock import only_one
 from tuning import halt
 from tuning import record as records
+from tuning.outcome import best_value, trade_offs, usual_value
 from tuning.plan import Planned, Planner, check_data
 from tuning.record import SweepRecord, driver_lock
 from tuning.space import Choice
@@ -98,6 +99,9 @@ def run_sweep(
         print(plan_text(planner, planned or edges, count, over, shares), flush=True)
         print(f"  trials in {folder}, tracked in {public_uri(uri)}", flush=True)
         if dry_run:
+            from tuning.estimate import estimate  # torch
+
+            print("  " + estimate(planned or edges, count).text(shares.concurrent), flush=True)
             return SweepResult(folder)
         try:
             with only_one(driver_lock(folder), f"sweep {sweep.name}"), connected.pop_all() as ray:
@@ -181,6 +185,8 @@ def _finish(
     rows = tuple(result_row(record, trial) for trial in record.trials)
     print("\n" + result_table(rows))
     open_ = [row for row in rows if row.state in ("abandoned", "not begun")]
+    if planner.sweep.cost:
+        print(_trade_off_text(record, planner.sweep.metric, planner.sweep.mode, planner.sweep.cost))
     hours = planner.sweep.max_hours
     if open_:
         why = f" (max_hours {hours:g})" if hours else ""
@@ -193,3 +199,15 @@ def _finish(
         place += f" --tracking-uri {public_uri(uri)}"
     print(f"\nthe runs in MLflow:       lipkd ui{place}\nthe review in a browser:  lipkd dashboard{place}", flush=True)
     return SweepResult(record.folder, rows, interrupted=any(row.trial in due for row in open_) and not hours)
+
+
+def _trade_off_text(record: SweepRecord, metric: str, mode: str, cost: str) -> str:
+    """The trials among which only taste can choose."""
+    values: dict[str, tuple[float, float]] = {}
+    for trial in record.ended():
+        reports = record.trial_folder(trial).reports()
+        best, usual = best_value(reports, metric, mode), usual_value(reports, cost)
+        if best is not None and usual is not None:
+            values[trial.name] = (best, usual)
+    lines = [f"  {name}: {values[name][0]:.3f}, {values[name][1]:.4g}" for name in trade_offs(values, mode)]
+    return "\n".join([f"not beaten in {metric} and {cost} by any other:", *lines])

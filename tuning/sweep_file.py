@@ -15,11 +15,14 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 class SchedulerConfig(Strict):
     """`asha` stops the worse trials at epochs `grace_epochs` × `reduction_factor`^k and lets the best
-    1 / `reduction_factor` of those seen there go on; `none` trains every trial to its end."""
+    1 / `reduction_factor` of those seen there go on; `median` stops a trial, from `grace_epochs` on, whose best is
+    worse than the median of the others' running means, once there are `min_trials` others; `none` trains every trial
+    to its end."""
 
-    name: Literal["asha", "none"] = "asha"
+    name: Literal["asha", "median", "none"] = "asha"
     grace_epochs: int = Field(10, ge=1)
     reduction_factor: float = Field(3.0, gt=1, le=100)
+    min_trials: int = Field(3, ge=1)
 
 
 class ResourcesConfig(Strict):
@@ -47,7 +50,8 @@ class SweepConfig(Strict):
     """A sweep: the trial that all have in common, the space around it, sampler, scheduler, resources.
 
     `seeds` is a dimension on top of the space; empty means the trial's own seed. `samples` counts
-    configurations (each with every seed) for `random` and `optuna`; a grid takes all points.
+    configurations (each with every seed) for `random` and `optuna`; a grid takes all points. `cost` is a second
+    metric, to be kept low: `optuna` then looks for trade-offs.
     """
 
     name: str
@@ -61,6 +65,7 @@ class SweepConfig(Strict):
     scheduler: SchedulerConfig | None = None
     metric: str = "val/wer"
     mode: Literal["min", "max"] = "min"
+    cost: str | None = None
     resources: ResourcesConfig = ResourcesConfig()
     max_hours: float | None = Field(None, gt=0)
     tracking_uri: str | None = None
@@ -94,6 +99,13 @@ class SweepConfig(Strict):
         for key, dimension in info.data.get("space", {}).items():
             if value == "grid" and not isinstance(dimension, Choice):
                 raise ValueError(f"a grid needs lists, and space.{key} is a range; set it to random or optuna")
+        return value
+
+    @field_validator("cost")
+    @classmethod
+    def _weighed_by_optuna(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("sampler", "optuna") != "optuna":
+            raise ValueError(f"{value}: only the sampler optuna weighs a cost against the metric")
         return value
 
     @field_validator("seeds")

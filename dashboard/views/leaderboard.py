@@ -7,12 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, links, shell
+from dashboard.cost import COSTS, cost_rows
 from dashboard.pairing import width_value
 from dashboard.records import Trial
-from dashboard.tables import leaderboard_rows, percent
+from dashboard.tables import differing_parameters, leaderboard_rows, percent
 
 RATE = "%.1f %%"
 RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble"]
+COST = "cost"
 Key = Callable[[Trial], str]
 
 
@@ -58,7 +60,7 @@ def filtered(trials: Sequence[Trial]) -> list[Trial]:
         options = sorted({value(trial) for trial in trials}, key=order)
         wanted = links.several(column, label, options, key=name, placeholder="all")
         chosen = [trial for trial in chosen if not wanted or value(trial) in wanted]
-    return chosen
+    return any_parameter(chosen) if len(chosen) > 1 else chosen
 
 
 def table(sweep_name: str, trials: Sequence[Trial]) -> None:
@@ -88,9 +90,11 @@ def table(sweep_name: str, trials: Sequence[Trial]) -> None:
             "best_epoch": number("at epoch", width=68),
             "wer": number("Last WER", format=RATE, width=74),
             "cer": number("Last CER", format=RATE, width=72),
-            "wer_ensemble": number("Ensemble", format=RATE, help="Last WER of the mean of the peers' logits", width=76),
+            "wer_ensemble": number(
+                "Ensemble", format=RATE, help="WER of the mean of the peers' logits, in the best epoch", width=76
+            ),
             "epochs": number("Epochs", width=60),
-            "minutes": number("Minutes", format="%.1f", help="Epochs × time of the last epoch", width=66),
+            "minutes": number("Minutes", format="%.1f", help="Sum of the times of its epochs", width=66),
             "reason": "Reason",
         },
     )
@@ -111,16 +115,46 @@ def table(sweep_name: str, trials: Sequence[Trial]) -> None:
 
 
 def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
-    """Best rates by one parameter, a dot per trial."""
+    """Best rates by one parameter, a dot per trial; or WER against what it cost."""
+    colours = charts.group_colours(trials)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    by = links.one_of(left, "Best rate by", list(charts.GROUPINGS), key="by", default="method and width")
+    by = links.one_of(left, "Best rate by", [*charts.GROUPINGS, COST], key="by", default="method and width")
+    if by == COST:
+        cost = links.select(right, "Cost", list(COSTS), key="cost", default=next(iter(COSTS))) or next(iter(COSTS))
+        rows = cost_rows(chosen, cost)
+        if rows:
+            st.altair_chart(charts.cost_front(rows, colours, cost), alt=f"Best WER of every trial against {cost}")
+            best = "; ".join(f"{row['trial']} ({row['WER']:.1f} %)" for row in rows if row["front"])
+            st.caption(shell.plain(f"None is both cheaper and better than, from the cheapest on: {best}."))
+        else:
+            st.info("No trial has both a result and this cost yet.")
+        return
     rate = links.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
     rows = charts.rate_rows(chosen, by)
     if rows:
-        chart = charts.rate_dots(rows, charts.group_colours(trials), rate)
-        st.altair_chart(chart, alt=f"Best {rate} of every trial by {by}")
+        st.altair_chart(charts.rate_dots(rows, colours, rate), alt=f"Best {rate} of every trial by {by}")
     else:
         st.info("No trial has a result yet: rates appear with the first epoch.")
+
+
+def any_parameter(trials: list[Trial]) -> list[Trial]:
+    """The trials with the chosen values of one more parameter: any in which the trials of the sweep differ."""
+    names = [row["parameter"] for row in differing_parameters(trials)]
+    left, right = st.columns([1, 2])
+    name = links.select(left, "Another parameter", names, key="parameter", default=None, placeholder="any")
+    if name is None:
+        return trials
+    values = sorted({trial.config.get(name, "–") for trial in trials}, key=natural)
+    wanted = links.several(right, "Its values", values, key="values", placeholder="all")
+    return [trial for trial in trials if not wanted or trial.config.get(name, "–") in wanted]
+
+
+def natural(text: str) -> tuple[float, str]:
+    """A sort key: numbers by their value, then words."""
+    try:
+        return (float(text), "")
+    except ValueError:
+        return (float("inf"), text)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A miniature sweep of real training, the processes around it, and what a tracking store must hold in the end."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ from lipkd.lock import is_held
 from lipkd.store import StoreWriter
 from tests.tuning.store_picture import RunPicture, picture_of
 from tuning.record import trial_folders
-from tuning.tracking import default_uri
+from tuning.tracking import NoAnswer, connect, default_uri
 
 ROOT = Path(__file__).parent.parent.parent
 SERVER_S = 120.0
@@ -146,16 +147,18 @@ class Server:
     def wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + SERVER_S
         while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
             assert self.process is not None and self.process.poll() is None, "the MLflow server ended by itself"
-            assert time.monotonic() < deadline, "the MLflow server does not answer"
-            time.sleep(0.2)
+            try:
+                connect(self.uri)
+                return
+            except NoAnswer:
+                assert time.monotonic() < deadline, "the MLflow server does not answer"
+                time.sleep(0.2)
 
     def kill(self) -> None:
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
 
@@ -230,8 +233,9 @@ def faults(uri: str, epochs: int, expected: dict[str, list[RunPicture]] | None =
             if name != "storm" and "val/wer" not in metrics:
                 found.append(f"{name}: no val/wer")
             for key in metrics:
-                if run.steps(key) != list(range(1, epochs + 1)):
-                    found.append(f"{name}: {key} at {run.steps(key)}")
+                steps, sometimes = run.steps(key), key.startswith("peers/")  # a distance of spikes needs spikes
+                if len(set(steps)) < len(steps) or (not sometimes and steps != list(range(1, epochs + 1))):
+                    found.append(f"{name}: {key} at {steps}")
     if expected is not None:
         mine = picture_without_times(uri)
         found += [

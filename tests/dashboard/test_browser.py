@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -32,7 +33,7 @@ FLAGS = (
     "--no-first-run",
 )
 # Streamlit looks for its server below the page's own path first, and Chromium reports that as an error.
-PROBE = re.compile(r"/(compare|replay|errors)/_stcore/(health|host-config)$")
+PROBE = re.compile(r"/(sweeps|compare|replay|errors)/_stcore/(health|host-config)$")
 PLAYER = "[...document.querySelectorAll('*')].find(e => e.shadowRoot?.querySelector('.player')).shadowRoot"
 HOSTILE_ID = "ada/../../<img src=x onerror=alert(1)>'\""
 HOSTILE_TEXT = "</script><img src=x onerror=alert(name)> ${alert(name)}"
@@ -92,13 +93,25 @@ def tracked(tracking: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def root(tracked: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a dashboard that `run_dashboard` has started, on a free port."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    with serve(tracked, log) as address:
+        yield address
+    said = log.read_text()
+    assert f"dashboard: {address}" in said
+    assert "Traceback" not in said
+    with socket.socket() as probe:  # the server is gone with the command that started it
+        assert probe.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) != 0
+
+
+@contextlib.contextmanager
+def serve(tracking: str, log: Path) -> Iterator[str]:
+    """The address of a dashboard for as long as the block runs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
     start = "import sys; from dashboard.launch import run_dashboard as run; run(sys.argv[1], port=int(sys.argv[2]))"
     with open(log, "wb") as output:
-        server = subprocess.Popen([sys.executable, "-c", start, tracked, str(port)], stdout=output, stderr=output)
+        server = subprocess.Popen([sys.executable, "-c", start, tracking, str(port)], stdout=output, stderr=output)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait(f"{address}/_stcore/health", server)
@@ -106,11 +119,6 @@ def root(tracked: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
-    said = log.read_text()
-    assert f"dashboard: {address}" in said
-    assert "Traceback" not in said
-    with socket.socket() as probe:  # the server is gone with the command that started it
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def _wait(address: str, server: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from dashboard import charts
+from dashboard.cost import cost_rows
 from dashboard.pairing import gains
 from dashboard.records import Curve
 from tests.dashboard.test_pairing import trial
@@ -50,3 +51,22 @@ def test_learning_curves_of_one_and_of_two_widths() -> None:
     two = charts.learning_curves(charts.curve_rows(TRIALS, curves, 100), COLOURS, "WER, %").to_dict()
     assert "field" not in one["layer"][0]["encoding"]["strokeDash"]
     assert two["layer"][0]["encoding"]["strokeDash"]["field"] == "width"
+
+
+def test_the_front_holds_what_none_beats_on_both_scales() -> None:
+    """1, 2 and 4 units of width for 50, 45 and 40 %; one of 2 units and 60 % is beaten, one without a result absent."""
+    trials = [
+        trial("dml", 2, 0.4, width="2"),
+        trial("dml", 2, 0.6, width="1", seed=1),
+        trial("vanilla", 1, 0.5),
+        trial("attention", 2, 0.45),
+    ]
+    rows = cost_rows(trials, "width × peers")
+    assert [(row["cost"], round(row["WER"]), row["front"]) for row in rows] == [
+        (1, 50, True),
+        (2, 45, True),
+        (2, 60, False),
+        (4, 40, True),
+    ]
+    assert charts.cost_front(rows, charts.group_colours(trials), "width × peers").to_dict()["layer"]
+    assert cost_rows(trials, "memory, MB") == []

@@ -1,5 +1,6 @@
 """The pages' logic, run in process by Streamlit's AppTest; what only a browser shows is in test_browser.py."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -68,7 +69,7 @@ def named(uri: str, start: str) -> str:
     return name
 
 
-PAGES = ("leaderboard", "compare", "replay", "errors")
+PAGES = ("sweeps", "leaderboard", "compare", "replay", "errors")
 
 
 def test_leaderboard_lists_every_trial_the_best_first(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +86,32 @@ def test_leaderboard_lists_every_trial_the_best_first(tracking: str, monkeypatch
     assert not app.error
 
 
+def test_all_sweeps_with_what_they_have_reached(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`demo` still has a trial that runs: 22 of its epochs are done (two of two of the running one)."""
+    app = opened(tracking, "sweeps", monkeypatch, sweep="demo")
+    rows = {row["sweep"]: row for row in app.dataframe[0].value.to_dict("records")}
+    assert list(rows) == ["later", "demo"]
+    assert (rows["demo"]["state"], rows["later"]["state"]) == ("running", "finished")
+    assert (rows["demo"]["trials"], rows["demo"]["failed"]) == (7, 1)
+    assert [rows["demo"]["best_wer"], rows["later"]["best_wer"]] == pytest.approx([30.0, 50.0])
+    metrics = {metric.label: metric.value for metric in app.metric}
+    assert metrics["Trials"] == "5 finished, 1 running, 1 failed"
+    assert "Left" in metrics and not app.error
+    app.selectbox(key="sweep").set_value("later").run()
+    assert "Left" not in {metric.label for metric in app.metric}
+
+
+def test_a_live_sweep_is_read_again(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part that runs by itself shows what has been reported meanwhile."""
+    app = opened(tracking, "sweeps", monkeypatch, sweep="demo")
+    before = next(metric.value for metric in app.metric if metric.label == "Lowest WER")
+    demo = next(sweep for sweep in read_sweeps(tracking) if sweep.name == "demo")
+    better = [dataclasses.replace(trial, best_wer=0.01) for trial in read_trials(tracking, demo)]
+    monkeypatch.setattr("dashboard.cached.trials_now", lambda *_: better)
+    app.run()
+    assert (before, next(metric.value for metric in app.metric if metric.label == "Lowest WER")) == ("30.0 %", "1.0 %")
+
+
 def test_the_latest_sweep_is_shown_when_none_is_asked_for(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(tracking, "leaderboard", monkeypatch)
     assert app.selectbox(key="sweep").value == "later"
@@ -99,6 +126,16 @@ def test_filters_of_the_leaderboard_come_from_the_url(tracking: str, monkeypatch
     assert [row["method"] for row in app.dataframe[0].value.to_dict("records")] == ["attention"]
     app.multiselect(key="method").set_value(["independent"]).run()
     assert "No trial fits" in said(app)
+
+
+def test_any_parameter_filters_and_cost_has_a_front(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = ["0.25", "0.5"]
+    app = opened(
+        tracking, "leaderboard", monkeypatch, sweep="demo", parameter="network.width", values=chosen, by="cost"
+    )
+    assert sorted(app.dataframe[0].value["width"]) == ["0.25", "0.5", "0.5"]
+    assert any("None is both cheaper and better" in caption.value for caption in app.caption)
+    assert app.query_params["parameter"] in ("network.width", ["network.width"])
 
 
 def test_filters_do_not_change_colours(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:

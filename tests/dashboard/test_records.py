@@ -1,12 +1,14 @@
 """Records from a real MLflow database."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from dashboard import records
+from dashboard import records, runs, runs_sqlite
 from dashboard.records import NothingTracked, Trial
 from lipkd.errors import LipkdError
 from lipkd.store import ClipStore
@@ -38,13 +40,13 @@ def test_a_sweep_has_its_own_trials_only_the_best_first(tracking: str, trials: l
 
 
 def test_what_a_trial_says(trials: list[Trial], tiny_store: ClipStore) -> None:
-    """Best epoch 3 of 4 at 6 seconds each; latest values are those of epoch 4."""
+    """Best epoch 3 of 4, of 6 + 7 + 8 + 9 seconds; latest values are those of epoch 4, the ensemble's that of 3."""
     vanilla = find(trials, "vanilla", "1")
     assert (vanilla.method, vanilla.peers, vanilla.batch_size, vanilla.seed) == ("vanilla", 1, 4, 0)
     assert (vanilla.best_wer, vanilla.best_cer, vanilla.best_epoch) == (0.5, 0.2, 3)
     assert (vanilla.wer, vanilla.cer) == (0.6, 0.3)
-    assert vanilla.wer_ensemble == pytest.approx(0.54)
-    assert (vanilla.epochs, vanilla.seconds, vanilla.state) == (4, 24.0, "finished")
+    assert vanilla.wer_ensemble == pytest.approx(0.45)
+    assert (vanilla.epochs, vanilla.seconds, vanilla.state) == (4, 30.0, "finished")
     assert vanilla.config["network.width"] == "1.0"
     assert (vanilla.store, vanilla.store_digest) == (str(tiny_store.path), tiny_store.meta["digest"])
 
@@ -143,8 +145,39 @@ def test_other_peoples_runs_do_no_harm(tracking: str) -> None:
     client.delete_run(run)
 
 
+@pytest.fixture
+def through_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a server, or with a database of another version."""
+    monkeypatch.setattr(runs_sqlite.SqliteRuns, "fits", lambda path: False)
+
+
+def test_both_ways_of_reading_give_the_same(tracking: str, request: pytest.FixtureRequest) -> None:
+    def everything() -> list[object]:
+        sweeps = records.read_sweeps(tracking)
+        trials = [trial for sweep in sweeps for trial in records.read_trials(tracking, sweep)]
+        curves = [records.read_curve(tracking, trial.run_id, "train/loss") for trial in trials]
+        said = [records.read_predictions(tracking, trial.run_id) for trial in trials]
+        return [sweeps, trials, curves, said]
+
+    straight = everything()
+    request.getfixturevalue("through_mlflow")
+    assert everything() == straight
+
+
+def test_reading_sqlite_needs_no_mlflow(tracking: str) -> None:
+    """Importing it takes two seconds, which a reader would wait for the first page."""
+    script = (
+        "import sys; from dashboard import records; uri = sys.argv[1]; "
+        "trials = [t for s in records.read_sweeps(uri) for t in records.read_trials(uri, s)]; "
+        "records.read_predictions(uri, trials[0].run_id); assert len(trials) == 8; "
+        "assert not {'mlflow', 'sqlalchemy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script, tracking], check=True)
+
+
+@pytest.mark.usefixtures("through_mlflow")
 def test_more_trials_than_a_page(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "PAGE", 2)
+    monkeypatch.setattr(runs, "PAGE", 2)
     sweep = next(s for s in records.read_sweeps(tracking) if s.name == "demo")
     assert len(records.read_trials(tracking, sweep)) == 7
 

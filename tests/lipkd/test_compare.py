@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lipkd.compare import compare, compare_all
+from lipkd.compare import compare, compare_all, describe
 from lipkd.config import parse_config
 from lipkd.errors import LipkdError
 from lipkd.files import write_json, write_jsonl
@@ -97,3 +97,11 @@ def test_a_sweep_compares_every_cohort_with_its_controls(tmp_path: Path) -> None
         ("dml of 2 (width 1)", "independent of 2 (width 1)", -1 / 8),
     ]
     assert all("one seed there is" in c.verdict() for c in found)
+
+
+def test_cohorts_of_one_method_are_told_apart(tmp_path: Path) -> None:
+    own = trial(tmp_path, 0, [[1]] * 2, cohort={"peers": 2, "views": "per-peer"})
+    late = trial(tmp_path, 0, [[1]] * 2, cohort={"peers": 2, "method": "dml", "start_share": 0.3, "weight": 0.5})
+    assert describe(own) == "independent of 2, views per-peer (width 1)"
+    assert describe(late) == "dml of 2, weight 0.5, start share 0.3 (width 1)"
+    assert describe(trial(tmp_path, 0, [[1]], cohort={"method": "dml", "weight": 0.5})) == "vanilla (width 1)"

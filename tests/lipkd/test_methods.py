@@ -17,7 +17,7 @@ from lipkd.methods.consistency import OtherViews
 from lipkd.methods.dml import MutualLearning
 from lipkd.methods.independent import Independent
 from lipkd.methods.kdcl import BestLoss, MeanLogits, MinLogit
-from lipkd.methods.one import GatedBranches
+from lipkd.methods.one import GatedBranches, imbalance
 from lipkd.methods.sequence import SequenceLevel
 from lipkd.store import Clip, ClipStore
 from lipkd.text import Alphabet
@@ -141,6 +141,15 @@ def test_the_teacher_of_one_trains_gate_branches_and_trunk() -> None:
     trunk.grad = None
     teaching.loss.backward()
     assert trunk.grad is not None and trunk.grad.isfinite().all()
+
+
+def test_branches_are_balanced_over_clips_not_within_one() -> None:
+    """Shares of 3/4, 1/4 in one clip and the reverse in the other cost nothing, 3/4 in both 3/4 ln 3/2 - 1/4 ln 2."""
+    assert imbalance(torch.tensor([[0.75, 0.25], [0.25, 0.75]])).item() == pytest.approx(0, abs=1e-6)
+    both = imbalance(torch.tensor([[0.75, 0.25], [0.75, 0.25]])).item()
+    assert both == pytest.approx(0.75 * math.log(1.5) - 0.25 * LN2)
+    three = imbalance(torch.tensor([[0.5, 0.25, 0.25]])).item()
+    assert three == pytest.approx(0.5 * math.log(1.5) + 0.5 * math.log(0.75))
 
 
 def test_the_gate_of_one_learns_which_branch_reads_which_clip() -> None:

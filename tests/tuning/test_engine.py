@@ -4,16 +4,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from lipkd.config import validate
 from lipkd.errors import LipkdError
 from tests.tuning.trials import trial_config, write_trial
-from tuning.engine import Shares, cluster, make_scheduler, share_out
+from tuning.engine import Shares, Standin, cluster, make_scheduler, run_trials, share_out
 from tuning.plan import Planned
 from tuning.record import SweepRecord
 from tuning.sweep_file import ResourcesConfig, SweepConfig
-from tuning.trainable import PENALTY, record_failure, reported
+from tuning.trainable import PENALTY, STALLED, record_failure, reported, train_trial
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,113 @@ def test_asha_knows_the_trials_that_ended_before(tmp_path: Path) -> None:
         asha.on_trial_result(controller, trial, reported(1, {"val/wer": 1.0}, "val/wer", "min"))
         decisions.append(asha.on_trial_result(controller, trial, reported(2, {"val/wer": wer}, "val/wer", "min")))
     assert decisions == [TrialScheduler.STOP, TrialScheduler.CONTINUE]
+
+
+def test_median_stopping_knows_the_trials_that_ended_before(tmp_path: Path) -> None:
+    """Running means of the two others: (0.6 + 0.4) / 2 = 0.5 at epoch 2, and 0.8; their median is 0.65."""
+    record = SweepRecord(tmp_path)
+    for seed, wers in enumerate(([0.6, 0.4], [0.9, 0.7])):
+        config = trial_config(seed=seed)
+        write_trial(tmp_path, wers, config=config, state="finished")
+        record.trials.append(Planned(config.trial_name(), config))
+    scheduler = {"name": "median", "grace_epochs": 1, "min_trials": 2}
+    decisions = []
+    for wer in (0.66, 0.64):
+        median = make_scheduler(sweep(scheduler=scheduler), record, 3)
+        controller: Any = None
+        trial: Any = Standin(f"new at {wer}")
+        median.on_trial_add(controller, trial)
+        median.on_trial_result(controller, trial, reported(1, {"val/wer": 0.7}, "val/wer", "min"))
+        again = median.on_trial_result(controller, trial, reported(1, {"val/wer": 0.7}, "val/wer", "min"))
+        assert again == TrialScheduler.CONTINUE
+        decisions.append(median.on_trial_result(controller, trial, reported(2, {"val/wer": wer}, "val/wer", "min")))
+    assert decisions == [TrialScheduler.STOP, TrialScheduler.CONTINUE]
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        (Shares(1, 0, 4), Shares(1, 0, 2)),
+        (Shares(1, 0, 3), Shares(1, 0, 1)),
+        (Shares(2, 0.25, 4), Shares(2, 0.5, 2)),
+        (Shares(2, 0.6, 2), Shares(2, 1.0, 1)),
+        (Shares(2, 1, 4), None),
+        (Shares(2, 0, 1), None),
+    ],
+)
+def test_who_runs_out_of_memory_gets_more_room(shares: Shares, expected: Shares | None) -> None:
+    assert shares.halved() == expected
+
+
+def test_trials_that_run_out_of_memory_go_on_with_fewer_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One fits when two run at a time, one when it is alone, one never does; what fails otherwise stays failed."""
+    record = SweepRecord(tmp_path)
+    fits, alone, never, broken = (Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(4)))
+    record.add([fits, alone, never, broken])
+    calls: list[tuple[list[int], int]] = []
+
+    def run(planner: Any, record: Any, waiting: list[Planned], shares: Shares, *rest: Any, more: bool) -> None:
+        calls.append(([t.config.seed for t in waiting], shares.concurrent))
+        for trial in waiting:
+            room = {0: 2, 1: 1, 2: 0, 3: 4}[trial.config.seed]
+            worked = shares.concurrent <= room and trial != broken
+            reason = "disk broken" if trial == broken else "OutOfMemoryError: CUDA out of memory"
+            write_trial(
+                tmp_path,
+                [0.5],
+                config=trial.config,
+                state="finished" if worked else "failed",
+                reason="" if worked else reason,
+            )
+
+    monkeypatch.setattr("tuning.engine._run", run)
+    planner: Any = None
+    run_trials(planner, record, list(record.trials), Shares(1, 0.25, 4), 3, lambda: None)
+    assert calls == [([0, 1, 2, 3], 4), ([0, 1, 2], 2), ([1, 2], 1)]
+    assert [t.config.seed for t in record.failed()] == [2, 3]
+
+
+def test_nobody_is_tried_again_when_the_sweep_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = SweepRecord(tmp_path)
+    one, two = (Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(2)))
+    record.add([one, two])
+    write_trial(tmp_path, [], config=one.config, state="failed", reason="OutOfMemoryError: CUDA out of memory")
+    write_trial(tmp_path, [0.5], config=two.config)
+    calls = []
+    monkeypatch.setattr("tuning.engine._run", lambda *_, more: calls.append(more))
+    planner: Any = None
+    run_trials(planner, record, [one, two], Shares(1, 0, 2), 3, lambda: None)
+    assert calls == [True]
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "failed", "OutOfMemoryError: CUDA out of memory."),
+        (FloatingPointError("train/loss is not finite"), "failed", "FloatingPointError: train/loss is not finite"),
+        (LipkdError("clip store /x: gone"), "failed", "clip store /x: gone"),
+        (OSError(28, "No space left on device"), "running", "the disk is full"),
+    ],
+)
+def test_what_a_worker_makes_of_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str, reason: str
+) -> None:
+    """It never raises: Tune would start the trial again, to meet the same."""
+    told: list[dict[str, Any]] = []
+    folder = write_trial(tmp_path, [0.5], name="one")
+
+    def fit(config: Any, path: Path, on_report: Any) -> None:
+        on_report(2, {"val/wer": 0.4})
+        raise error
+
+    monkeypatch.setattr("tuning.trainable.fit", fit)
+    monkeypatch.setattr("tuning.trainable.tune.report", told.append)
+    train_trial({"folder": str(folder.path), "config": trial_config().to_json(), "metric": "val/wer", "mode": "min"})
+    assert (folder.state()["state"], folder.state()["reason"]) == (state, reason)
+    assert [row["step"] for row in told][:2] == [1, 2]
+    assert [STALLED in row for row in told] == [False, False, *([True] * (state == "running"))]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])

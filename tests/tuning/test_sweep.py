@@ -160,6 +160,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     said = capsys.readouterr().out
     assert "sweep mini: 3 trials × 15 epochs = 45 epochs" in said
     assert "grid over cohort (3); scheduler none; 1 at a time, 1 CPU and no GPU each" in said
+    assert "of training" in said and "MiB of disk" in said and "kinds of trials" not in said  # all were measured
     assert result.exit_code == 0
     assert not (tmp_path / "none").exists()
 

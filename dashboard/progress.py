@@ -1,0 +1,80 @@
+"""How far a sweep is: trials by state, epochs done and to come, what it has cost, how long it will still take."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboard.records import Sweep, Trial
+
+OVER = ("finished", "stopped", "failed", "abandoned")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` and `planned` are epochs: what was reported, and what the configurations ask of the trials that are not
+    over, plus what those that are over have done. Times in seconds; `left` is None when nobody can know it."""
+
+    states: dict[str, int]
+    done: int
+    planned: int
+    cost: float
+    left: float | None
+    best_wer: float | None
+    best_cer: float | None
+    clips_per_s: float | None
+    memory_mb: float | None
+
+    @property
+    def share(self) -> float:
+        """How much of the sweep is done, 0–1."""
+        return min(self.done / self.planned, 1.0) if self.planned else 0.0
+
+
+def progress(trials: Sequence[Trial], now: float) -> Progress:
+    """How far trials are at the time `now` (Unix seconds).
+
+    What is left goes as fast as it went so far: epochs to come over epochs per second since the first trial
+    that is still going began. That holds however many trials run side by side.
+    """
+    running = [trial for trial in trials if trial.state not in OVER]
+    done = sum(trial.epochs for trial in trials)
+    planned = sum(max(epochs_of(trial), trial.epochs) if trial in running else trial.epochs for trial in trials)
+    rate = sum(t.epochs for t in running) / max(now - min(t.began for t in running), 1.0) if running else 0.0
+    wers = [trial.best_wer for trial in trials if trial.best_wer is not None]
+    cers = [trial.best_cer for trial in trials if trial.best_cer is not None]
+    return Progress(
+        states=dict(Counter(trial.state for trial in trials)),
+        done=done,
+        planned=planned,
+        cost=sum(trial.seconds or 0.0 for trial in trials),
+        left=(planned - done) / rate if rate else None,
+        best_wer=min(wers, default=None),
+        best_cer=min(cers, default=None),
+        clips_per_s=_sum(running, "time/clips_per_s"),
+        memory_mb=_sum(running, "memory/peak_mb"),
+    )
+
+
+def epochs_of(trial: Trial) -> int:
+    """How many epochs a trial's configuration asks for, 0 when it does not say."""
+    said = trial.config.get("training.epochs", "")
+    return int(said) if said.isdecimal() else 0
+
+
+def going(sweep: Sweep, trials: Sequence[Trial]) -> bool:
+    """Whether a sweep may still change: itself, or one of its trials, has not ended."""
+    return sweep.state == "running" or any(trial.state not in OVER for trial in trials)
+
+
+def duration(seconds: float | None) -> str:
+    """A time as people say it: `45 s`, `12 min`, `3.4 h`, a dash for none."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _sum(trials: Sequence[Trial], metric: str) -> float | None:
+    values = [trial.latest[metric] for trial in trials if metric in trial.latest]
+    return sum(values) if values else None

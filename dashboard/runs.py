@@ -1,0 +1,230 @@
+"""Runs as they lie in the tracking store, read by one of two ways that give the same: straight from SQLite, or
+through MLflow's client from a server or any other database.
+
+MLflow's own reading makes an object of every tag, parameter and metric: a thousand trials took it ten seconds, and
+importing it takes two. Straight from the file they take a fraction of one. MLflow is imported only when it is used.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from lipkd.errors import LipkdError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+PAGE = 1000  # runs per request
+MOST_HISTORIES = 200  # trials whose histories are asked for one by one
+SECONDS, ENSEMBLE, BEST_EPOCH = "time/epoch_s", "val/wer_ensemble", "best/epoch"
+Points = list[tuple[int, int, float]]  # timestamp, step, value
+
+
+class NothingTracked(LipkdError):
+    """There is no tracking database yet: nobody has run a sweep here."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: times in Unix milliseconds, the latest value of every metric and the largest step of any.
+
+    `seconds` is the sum of its epochs' times and `ensemble` the ensemble's WER in the best epoch; None where
+    they are not known.
+    """
+
+    run_id: str
+    name: str
+    experiment: str
+    experiment_id: str
+    status: str
+    began: int
+    ended: int | None
+    artifacts: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    steps: int = 0
+    seconds: float | None = None
+    ensemble: float | None = None
+
+
+class Runs(Protocol):
+    """A tracking store that is read."""
+
+    def sweeps(self) -> list[Run]:
+        """Runs with the tag `lipkd.kind` = sweep, of all experiments."""
+
+    def trials(self, sweep_id: str, experiment_id: str) -> list[Run]:
+        """The children of a run."""
+
+    def history(self, run_id: str, metric: str) -> Points:
+        """All points of a metric, in no order."""
+
+    def artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """A copy of an artifact below `folder`, None when there is none of that name."""
+
+
+def shown(tracking_uri: str) -> str:
+    """The tracking URI without user name and password, for people to read."""
+    parts = urlsplit(tracking_uri)
+    if "@" not in parts.netloc:
+        return tracking_uri
+    return urlunsplit(parts._replace(netloc="…@" + parts.netloc.rpartition("@")[2]))
+
+
+def database_of(tracking_uri: str) -> Path | None:
+    """The file of a SQLite URI; raises NothingTracked when it is missing, because MLflow would make an empty one."""
+    if not tracking_uri.startswith("sqlite:///"):
+        return None
+    path = Path(unquote(tracking_uri.removeprefix("sqlite:///").partition("?")[0]))
+    if not path.is_file():
+        raise NothingTracked(f"tracking database {path}: nothing there yet; a sweep makes it")
+    return path
+
+
+@contextlib.contextmanager
+def connect(tracking_uri: str) -> Iterator[Runs]:
+    """The runs of a tracking store for as long as the block runs. Whatever MLflow, a database or the network raises
+    in it becomes one sentence without secrets."""
+    from dashboard.runs_sqlite import SqliteRuns
+
+    database = database_of(tracking_uri)
+    try:
+        if database is not None and SqliteRuns.fits(database):
+            with SqliteRuns.open(database) as runs:
+                yield runs
+        else:
+            with _speaking():
+                yield MlflowRuns(_client(tracking_uri), tracking_uri)
+    except LipkdError:
+        raise
+    except (OSError, ImportError, ValueError) as error:
+        said = " ".join(str(error).replace(tracking_uri, shown(tracking_uri)).split())
+        secret = urlsplit(tracking_uri).password
+        said = said.replace(secret, "…") if secret else said
+        raise LipkdError(f"MLflow at {shown(tracking_uri)} cannot be read: {said[:240]}") from error
+
+
+@contextlib.contextmanager
+def _speaking() -> Iterator[None]:
+    """Errors of MLflow and of its database driver as ValueError."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _client(tracking_uri: str) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri)
+
+
+@dataclass(frozen=True)
+class MlflowRuns:
+    """Runs as MLflow's client gives them."""
+
+    client: "MlflowClient"
+    uri: str
+
+    def sweeps(self) -> list[Run]:
+        names = {e.experiment_id: e.name for e in self._experiments()}
+        found = self._search(list(names), "tags.`lipkd.kind` = 'sweep'")
+        return [_run(run, names[run.info.experiment_id]) for run in found]
+
+    def trials(self, sweep_id: str, experiment_id: str) -> list[Run]:
+        child = f"tags.`mlflow.parentRunId` = '{sweep_id}'"
+        runs = [_run(run, "") for run in self._search([experiment_id], child)]
+        if len(runs) > MOST_HISTORIES:
+            return runs
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(self._with_histories, runs))
+
+    def history(self, run_id: str, metric: str) -> Points:
+        # One metric of one run at a time: MLflow's bulk request drops what lies beyond 25,000 points.
+        return [(m.timestamp, m.step, m.value) for m in self.client.get_metric_history(run_id, metric)]
+
+    def artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
+        there = {item.path for item in self.client.list_artifacts(run_id, name.rpartition("/")[0])}
+        return Path(self.client.download_artifacts(run_id, name, str(folder))) if name in there else None
+
+    def _with_histories(self, run: Run) -> Run:
+        values = [
+            by_step(_history(self.uri, run.run_id, metric, run.steps)) if metric in run.metrics else {}
+            for metric in (SECONDS, ENSEMBLE)
+        ]
+        best = run.metrics.get(BEST_EPOCH)
+        return Run(
+            **{name: getattr(run, name) for name in run.__dataclass_fields__ if name not in ("seconds", "ensemble")},
+            seconds=sum(values[0].values()) if values[0] else None,
+            ensemble=None if best is None else values[1].get(int(best)),
+        )
+
+    def _experiments(self) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self.client.search_experiments(max_results=PAGE, page_token=token)
+            yield from page
+            if not (token := page.token):
+                return
+
+    def _search(self, experiment_ids: Sequence[str], condition: str) -> Iterator["MlflowRun"]:
+        token = None
+        while experiment_ids:
+            page = self.client.search_runs(list(experiment_ids), condition, max_results=PAGE, page_token=token)
+            yield from page
+            if not (token := page.token):
+                return
+
+
+@lru_cache(maxsize=4 * MOST_HISTORIES)
+def _history(uri: str, run_id: str, metric: str, steps: int) -> tuple[tuple[int, int, float], ...]:
+    """A history, asked for once for each number of steps."""
+    return tuple(MlflowRuns(_client(uri), uri).history(run_id, metric))
+
+
+def by_step(points: Sequence[tuple[int, int, float]]) -> dict[int, float]:
+    """The value of every step, the latest where one was sent twice."""
+    return {step: value for _, step, value in sorted(points)}
+
+
+def _run(run: "MlflowRun", experiment: str) -> Run:
+    # Only the protobuf form of a run gives the step of each latest value.
+    steps = [metric.step for metric in run.data.to_proto().metrics]
+    return Run(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        experiment=experiment,
+        experiment_id=run.info.experiment_id,
+        status=run.info.status,
+        began=run.info.start_time or 0,
+        ended=run.info.end_time,
+        artifacts=run.info.artifact_uri or "",
+        tags=run.data.tags,
+        params=run.data.params,
+        metrics=run.data.metrics,
+        steps=max(steps, default=0),
+    )
+
+
+def copy_local(artifacts: str, name: str, folder: Path) -> Path | None:
+    """An artifact that lies in a local folder, copied; None when it is not there. Raises ValueError for a place that
+    is not local."""
+    parts = urlsplit(artifacts)
+    if parts.scheme not in ("", "file") or parts.netloc:
+        raise ValueError(f"artifacts at {shown(artifacts)} are not local")
+    path = Path(unquote(parts.path)) / name
+    if not path.is_file():
+        return None
+    return Path(shutil.copyfile(path, folder / os.path.basename(name)))

@@ -1,0 +1,39 @@
+"""How far a sweep is, worked out by hand."""
+
+import dataclasses
+
+import pytest
+
+from dashboard.progress import duration, going, progress
+from dashboard.records import Sweep
+from tests.dashboard.test_pairing import trial
+
+SWEEP = Sweep("s", "name", "lipkd", "1", "finished", 0.0)
+
+
+def test_what_is_left_goes_as_fast_as_until_now() -> None:
+    """One is over after 4 of 10 epochs; two run, 6 of 10 and 4 of 10 done in 100 seconds: 10 more take 100 seconds."""
+    over = dataclasses.replace(trial("vanilla", 1, 0.5, state="stopped"), config={"training.epochs": "10"})
+    running = dataclasses.replace(trial("dml", 2, 0.4, state="running"), config={"training.epochs": "10"}, began=900.0)
+    running = dataclasses.replace(running, latest={"time/clips_per_s": 5.0, "memory/peak_mb": 100.0})
+    trials = [over, dataclasses.replace(running, epochs=6), dataclasses.replace(running, epochs=4)]
+    far = progress(trials, now=1000.0)
+    assert (far.done, far.planned) == (14, 24) and far.share == pytest.approx(14 / 24)
+    assert far.left == pytest.approx(100)
+    assert (far.states, far.cost) == ({"stopped": 1, "running": 2}, 180.0)
+    assert (far.best_wer, far.best_cer) == (0.4, 0.2)
+    assert (far.clips_per_s, far.memory_mb) == (10.0, 200.0)
+    assert going(SWEEP, trials) and not going(SWEEP, trials[:1])
+
+
+def test_a_sweep_without_trials() -> None:
+    far = progress([], now=0.0)
+    assert (far.share, far.left, far.best_wer, far.clips_per_s) == (0.0, None, None, None)
+    assert going(dataclasses.replace(SWEEP, state="running"), [])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "–"), (45, "45 s"), (120, "2 min"), (5400, "1.5 h"), (360000, "100.0 h")]
+)
+def test_times_as_people_say_them(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
