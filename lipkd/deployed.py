@@ -21,13 +21,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lipkd.alignment import align
-from lipkd.decode import greedy, sentence_scores
+from lipkd.decode import closed_list, confidences, greedy
 from lipkd.device import autocast, choose_device
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
 from lipkd.network import LipNet, NetworkShape
 from lipkd.pictures import fitted, own_light, scaled, stacked, standardising
-from lipkd.spoken import Said, spoken_words, sureness
+from lipkd.spoken import Said, spoken_words
 from lipkd.store import Frames
 from lipkd.text import Alphabet
 
@@ -111,13 +111,11 @@ class LipReader:
         Times come from the likeliest alignment of the text to the frames. Raises ValueError as `logits` does.
         """
         logits, lengths = self.logits(clips)
-        shares = None
         if sentences:
-            scores = sentence_scores(logits, lengths, self.alphabet, sentences)
-            shares = scores.softmax(1).nan_to_num(0.0)  # a clip too short for all of them
-            texts = [sentences[i] for i in scores.argmax(1).tolist()]
+            texts = closed_list(logits, lengths, self.alphabet, sentences)
         else:
             texts = greedy(logits, lengths, self.alphabet)
+        sure = confidences(logits, lengths, self.alphabet, texts)
         encoded = [torch.tensor(self.alphabet.encode(text), dtype=torch.long) for text in texts]
         targets = torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True)
         paths = align(logits, lengths, targets, torch.tensor([len(symbols) for symbols in encoded])).tolist()
@@ -125,8 +123,7 @@ class LipReader:
         said = []
         for row, (text, path, length) in enumerate(zip(texts, paths, lengths.tolist(), strict=True)):
             words = spoken_words(path[:length], posteriors[row], self.alphabet, self.fps)
-            confidence = sureness(words) if shares is None else float(shares[row].max())
-            said.append(Said(text, confidence, words, length / self.fps))
+            said.append(Said(text, sure[row], words, length / self.fps))
         return said
 
     def predict(self, model_input: Frames, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:

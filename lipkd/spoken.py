@@ -25,8 +25,7 @@ class Word:
 class Said:
     """The reading of one clip of so many `seconds`.
 
-    `confidence` (0–1) is the geometric mean of the posteriors of all letters at their spikes, or, when the text
-    was taken from a closed list, the probability of that sentence among those of the list.
+    `confidence` (0–1) is the text's likelihood per letter (lipkd.decode.confidences).
     """
 
     text: str
@@ -65,9 +64,3 @@ def spoken_words(symbols: Sequence[int], posteriors: Tensor, alphabet: Alphabet,
         first = after
     finish()
     return tuple(words)
-
-
-def sureness(words: Sequence[Word]) -> float:
-    """The geometric mean over all letters of all words; 0 when nothing was said."""
-    letters = sum(len(word.text) for word in words)
-    return math.exp(sum(len(w.text) * math.log(w.confidence) for w in words) / letters) if letters else 0.0

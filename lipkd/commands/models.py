@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lipkd.commands.common import AddCommand, add_mlruns, add_tracking, sentences_of
+from lipkd.commands.common import AddCommand, add_mlruns, sentences_of
 from lipkd.errors import LipkdError
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def add(command: AddCommand) -> None:
     deploy.add_argument("--store", type=Path, help="where the trial's clip store lies now (default: where it was)")
     deploy.add_argument("--no-register", action="store_true", help="write the folder only, tell MLflow nothing")
     add_mlruns(deploy)
-    add_tracking(deploy)
+    deploy.add_argument(
+        "--tracking-uri", metavar="URI", help="where to register (default: where its sweep is tracked, else in MLRUNS)"
+    )
 
     predict = command("predict", _predict, "read the lips in videos with a deployed model")
     predict.add_argument("model", type=Path, metavar="MODEL", help="folder made by deploy")

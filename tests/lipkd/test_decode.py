@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lipkd.decode import closed_list, greedy
+from lipkd.decode import closed_list, confidences, greedy
 from lipkd.losses import ctc_log_likelihood
 from lipkd.text import Alphabet
 
@@ -42,6 +42,16 @@ def test_closed_list_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     for rows in (2048, 2):
         monkeypatch.setattr("lipkd.decode.ROWS", rows)
         assert closed_list(logits, lengths, Alphabet(), ["abc", "ab", "a", "b"]) == ["a", "a"]
+
+
+def test_confidence_by_hand() -> None:
+    """Uniform over two frames and 28 symbols: "a" has three paths, "ab" one and two letters, "abc" none."""
+    logits, lengths = torch.zeros(4, 2, 28), torch.tensor([2, 2, 2, 2])
+    texts = ["a", "Ab!", "abc", ""]
+    assert confidences(logits, lengths, Alphabet(), texts) == pytest.approx([3 / 28**2, 1 / 28, 0.0, 0.0])
+    assert confidences(logits[:1], lengths[:1], Alphabet(), [""]) == [0.0]
+    sure = logits_of([2, 0, 3]) * 100
+    assert confidences(sure, torch.tensor([3]), Alphabet(), ["ab"]) == pytest.approx([1.0])
 
 
 def padded(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:

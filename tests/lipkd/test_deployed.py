@@ -192,14 +192,13 @@ def test_clips_are_batched_by_length_and_come_back_in_order(model: Path, tiny_st
             assert said.confidence == pytest.approx(alone.confidence, abs=1e-3)
 
 
-def test_a_closed_list_gives_the_likeliest_sentence_its_share(model: Path, tiny_store: ClipStore) -> None:
+def test_a_closed_list_gives_the_likeliest_sentence_and_its_words(model: Path, tiny_store: ClipStore) -> None:
     reader = LipReader.load(model, "cpu")
     clips = [tiny_store.read(clip) for clip in tiny_store.clips[:3]]
     for said in reader.read(clips, ("Bin red.", "lay blue now")):
-        assert said.text in ("Bin red.", "lay blue now") and 0.5 <= said.confidence <= 1
+        assert said.text in ("Bin red.", "lay blue now") and 0 < said.confidence <= 1
         assert " ".join(word.text for word in said.words) == {"B": "bin red", "l": "lay blue now"}[said.text[0]]
         assert all(0 <= w.start < w.end <= said.seconds for w in said.words)
-    assert [said.confidence for said in reader.read(clips, ("bin red",))] == [1.0] * 3
     [short] = reader.read([clips[0][:2]], ("bin red",))  # two frames cannot say seven letters
     assert (short.text, short.words, short.confidence) == ("bin red", (), 0.0)
 

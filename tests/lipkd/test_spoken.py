@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lipkd.spoken import Said, Word, spoken_words, sureness
+from lipkd.spoken import Said, Word, spoken_words
 from lipkd.subtitles import Cue, cues, file_names, srt, vtt
 from lipkd.text import Alphabet
 
@@ -28,7 +28,6 @@ def test_words_of_a_path_by_hand() -> None:
     assert (second.text, second.start, second.end) == ("c", 6 / 25, 7 / 25)
     assert first.confidence == pytest.approx(math.sqrt(0.9 * 0.4))
     assert second.confidence == pytest.approx(0.8)
-    assert sureness((first, second)) == pytest.approx((0.9 * 0.4 * 0.8) ** (1 / 3))
 
 
 def test_a_letter_twice_is_two_spikes() -> None:
@@ -38,9 +37,8 @@ def test_a_letter_twice_is_two_spikes() -> None:
 
 
 @pytest.mark.parametrize("path", [[], [0, 0], [SPACE], [0, SPACE, 0]])
-def test_silence_has_no_words_and_no_confidence(path: list[int]) -> None:
-    words = spoken_words(path, posteriors_of(path, [1.0] * len(path)), Alphabet(), fps=25.0)
-    assert words == () and sureness(words) == 0.0
+def test_silence_has_no_words(path: list[int]) -> None:
+    assert spoken_words(path, posteriors_of(path, [1.0] * len(path)), Alphabet(), fps=25.0) == ()
 
 
 def said(*words: tuple[str, float, float], seconds: float = 10.0) -> Said:
