@@ -166,7 +166,7 @@ def confusion_map(confusions: Sequence[Confusion]) -> alt.LayerChart:
     """Said down, read across, a cell per confusion with its count; what looks alike lies beside each other. A cell
     can be chosen (the selection is called `cell`)."""
     data = pd.DataFrame([{"said": c.said, "read": c.read, "times": c.times} for c in confusions])
-    order = {letter: place for place, letter in enumerate([*VISEME_OF, *dict.fromkeys(VISEME_OF.values())])}
+    order = {letter: place for place, letter in enumerate([*dict.fromkeys(VISEME_OF.values()), *VISEME_OF])}
     names = sorted({*data["said"], *data["read"]}, key=lambda name: (order.get(name, len(order)), name))
     chosen = alt.selection_point(name="cell", fields=["said", "read"])
     axis = alt.Axis(labelAngle=0, ticks=False, domain=False, labelOverlap=False, grid=True, gridOpacity=0.35)

@@ -33,10 +33,10 @@ def page() -> None:
     if not rows:
         st.info("No clip fits these filters.", icon=":material/filter_alt_off:")
         return
-    left, right = st.columns([4, 7], gap="medium")
-    with left:
-        clip_id = choose_clip(rows, readers)
+    left, right = st.columns([7, 4], gap="medium")  # on a narrow screen the player stands above the list
     with right:
+        clip_id = choose_clip(rows, readers)
+    with left:
         play(clip_id, [str(row["clip"]) for row in rows], readers)
     transcripts(clip_id, readers)
 
