@@ -39,6 +39,7 @@ HOSTILE_ID = "ada/../../<img src=x onerror=alert(1)>'\""
 HOSTILE_TEXT = "</script><img src=x onerror=alert(name)> ${alert(name)}"
 PATIENCE = 60_000  # milliseconds, on a busy machine
 
+expect.set_options(timeout=PATIENCE)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
@@ -242,6 +243,7 @@ def test_the_whole_face_plays_with_sound_and_the_mouth_in_step(tab: Tab) -> None
     """An .mpg of a second; the mouth's frame k is k·10 grey, and stays beside frame k of the face."""
     tab.open("replay", sweep="filmed", order="by name", clip="ada/one")
     player, video = tab.page.get_by_test_id("player"), tab.page.locator("video")
+    expect(player).to_have_attribute("data-clip", "ada/one")
     tab.page.wait_for_function(f"() => {PLAYER}.querySelector('video').readyState >= 2")
     assert video.evaluate("v => [v.videoWidth, v.videoHeight, v.error]") == [320, 240, None]
     expect(player.get_by_role("button", name="sound")).to_be_visible()
