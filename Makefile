@@ -1,6 +1,6 @@
 # make setup   a .venv with everything in it; a second call takes seconds
 # make test    setup, then lint, types and tests
-# make chaos   sweeps whose processes are killed, whose tracking server is away, whose disk is full: a line per run
+# make chaos   sweeps whose processes and nodes are killed, whose tracking server is away, whose disk is full
 # make browser the dashboard in a real browser, and pictures of every page in docs/screenshots
 # make demo    setup, then a synthetic corpus, a sweep over it and the result table; a second call picks up where it was
 SHELL := bash
@@ -63,6 +63,7 @@ test: lint
 
 # Not part of the tests, which have a miniature of it: RUNS=20 takes most of an hour on two cores.
 chaos: setup
+	$(BIN)/pytest -m storm
 	$(BIN)/python -m tests.chaos --runs $(or $(RUNS),20)
 
 browser: setup

@@ -29,6 +29,8 @@ def open_ui(*, mlruns: Path, tracking_uri: str | None = None, port: int = 5000) 
     command += ["--host", HOST, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level=warning"]
     # Not an argument: a database's URI may hold a password, and everybody can read a process's arguments.
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri, "PYTHONWARNINGS": "ignore"}
+    # Its queue for evaluating language models takes seven processes more, and nothing here asks for them.
+    environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     # In place of this process, so that whoever ends it ends the server.
     os.execve(sys.executable, command, environment)
 

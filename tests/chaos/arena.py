@@ -139,6 +139,7 @@ class Server:
         command += ["--workers", "1", "--artifacts-destination", (self.mlruns / "artifacts").absolute().as_uri()]
         environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": self.backend or default_uri(self.mlruns)}
         environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"}
+        environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes for nothing
         with open(self.mlruns / "server.log", "ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, start_new_session=True, cwd=self.mlruns

@@ -25,6 +25,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
         cluster.shutdown()
 
 
+@pytest.mark.storm
 @pytest.mark.timeout(900)
 def test_a_sweep_outlives_one_of_two_nodes(cluster: object, mlruns: Path) -> None:
     from ray.cluster_utils import Cluster

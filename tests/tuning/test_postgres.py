@@ -29,6 +29,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         pytest.skip(str(missing))
 
 
+@pytest.mark.storm
 @pytest.mark.timeout(600)
 def test_the_same_runs_as_in_sqlite(server: Server, mlruns: Path) -> None:
     folder = mlruns / "sweeps" / "pairs"
