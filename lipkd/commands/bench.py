@@ -1,6 +1,7 @@
 """The command that measures what training and reading cost on this machine."""
 
 import argparse
+from pathlib import Path
 
 from lipkd.commands.common import AddCommand, height_and_width
 from lipkd.errors import LipkdError
@@ -11,9 +12,12 @@ def add(command: AddCommand) -> None:
     bench = command("bench", _bench, "measure what training and reading cost on this machine")
     bench.add_argument(
         "what",
-        choices=("step", "predict"),
-        help="step: two peers over two single ones, for each method; predict: time per second of video, for each width",
+        choices=("step", "predict", "sweep"),
+        help="step: two peers over two single ones, for each method; predict: time per second of video, for each "
+        "width; sweep: the trials of FILE as a sweep, over the same trials bare",
     )
+    bench.add_argument("file", type=Path, nargs="?", metavar="FILE", help="of sweep: a sweep file")
+    bench.add_argument("--at-once", type=_counts, default=[1, 2], metavar="N,M", help="of sweep (default: 1,2)")
     bench.add_argument("--methods", metavar="A,B", help="of step (default: all)")
     bench.add_argument("--network", default="lipnet", help="(default: lipnet)")
     bench.add_argument("--widths", type=_widths, metavar="A,B", help="of predict; step takes the first (default: 1)")
@@ -26,6 +30,14 @@ def add(command: AddCommand) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    if (arguments.what == "sweep") != (arguments.file is not None):
+        raise LipkdError("bench sweep, and no other, takes a sweep file: lipkd bench sweep FILE")
+    if arguments.what == "sweep":
+        from tuning.overhead import measure_sweep
+
+        for line in measure_sweep(arguments.file, arguments.at_once):
+            print(line, flush=True)
+        return 0
     for option, least in (("frames", 2), ("batch_size", 1), ("turns", 3), ("threads", 0)):
         if getattr(arguments, option) < least:
             raise LipkdError(f"--{option.replace('_', '-')} {getattr(arguments, option)}: must be at least {least}")
@@ -51,6 +63,12 @@ def _bench(arguments: argparse.Namespace) -> int:
     for line in report(arguments.what, load, methods=methods, widths=widths, turns=arguments.turns):
         print(line, flush=True)
     return 0
+
+
+def _counts(text: str) -> list[int]:
+    if not all(part.isdecimal() and int(part) for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers from 1 on, like 1,2")
+    return [int(part) for part in text.split(",")]
 
 
 def _widths(text: str) -> list[float]:

@@ -1,0 +1,62 @@
+"""The benchmark of a sweep: what it runs, with commands that take a counted time."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lipkd.config import load_config
+from lipkd.errors import LipkdError
+from lipkd.store import ClipStore
+from tuning.overhead import call, measure_sweep
+from tuning.sweep_file import load_sweep
+
+
+def sweep_file(folder: Path, store: ClipStore, **more: object) -> Path:
+    content = {"name": "eight", "trial": {"data": {"store": str(store.path)}}, "scheduler": "none", **more}
+    content["space"] = {"network.width": [0.5, 1], "training.batch_size": [4, 8], "cohort.peers": [1, 2]}
+    path = folder / "eight.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_the_same_trials_run_bare_and_as_sweeps(
+    tiny_store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    bare: list[str] = []
+    at_once: list[int | None] = []
+
+    def run(arguments: Sequence[str]) -> None:
+        if arguments[0] == "train":
+            bare.append(load_config(arguments[1]).trial_name())
+            assert load_config(arguments[1]).training.threads == 1
+            now[0] += 5.0
+        else:
+            sweep = load_sweep(Path(arguments[1]))
+            assert len(sweep.space) == 3 and sweep.resources.cpus == 1
+            at_once.append(sweep.resources.max_concurrent)
+            now[0] += 44.0 / (sweep.resources.max_concurrent or 1)
+
+    lines = list(measure_sweep(sweep_file(tmp_path, tiny_store), (1, 2), run=run))
+    assert len(set(bare)) == 8 and at_once == [1, 2]
+    assert lines == [
+        "8 trials bare, one after the other: 40.0 s",
+        "as a sweep, 1 at a time: 44.0 s, 1.100 of bare",
+        "as a sweep, 2 at a time: 22.0 s, 0.550 of bare",
+    ]
+
+
+def test_a_sweep_that_trains_less_is_refused(tiny_store: ClipStore, tmp_path: Path) -> None:
+    with pytest.raises(LipkdError, match="scheduler asha stops trials early"):
+        list(measure_sweep(sweep_file(tmp_path, tiny_store, scheduler="asha")))
+    with pytest.raises(LipkdError, match="sampler random; bench sweep needs a grid"):
+        list(measure_sweep(sweep_file(tmp_path, tiny_store, sampler="random")))
+
+
+def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(LipkdError, match=r"lipkd train ended with 2: lipkd: .*nowhere\.yaml: cannot be read"):
+        call(("train", str(tmp_path / "nowhere.yaml")))

@@ -1,0 +1,64 @@
+"""What a sweep costs beside its training: the same trials bare, one `lipkd train` after the other, and as sweeps.
+
+Everything runs in processes of its own in a temporary folder, in the same run on the same machine: bare, then as a
+sweep with one trial at a time, then with more.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from lipkd.config import load_yaml
+from lipkd.errors import LipkdError
+from lipkd.files import write_json
+from tuning.plan import Planner
+from tuning.sweep_file import load_sweep
+
+Run = Callable[[Sequence[str]], None]
+
+
+def measure_sweep(file: Path, at_once: Sequence[int] = (1, 2), *, run: Run | None = None) -> Iterator[str]:
+    """Yield a line per way of running the trials of a sweep file: seconds, and the ratio to bare trials.
+
+    `at_once` are numbers of trials at a time. Stores and search are the file's; a sweep whose scheduler stops
+    trials early is refused, because it would train less. Raises LipkdError for that, and when a command fails.
+    """
+    sweep = load_sweep(file)
+    if sweep.scheduler is not None and sweep.scheduler.name != "none":
+        raise LipkdError(f"{file}: scheduler {sweep.scheduler.name} stops trials early; bench sweep needs none")
+    if sweep.sampler != "grid":
+        raise LipkdError(f"{file}: sampler {sweep.sampler}; bench sweep needs a grid, whose trials are known before")
+    planner = Planner(sweep, Path.cwd(), threads=sweep.resources.cpus or 1, where=str(file))
+    trials = list(planner.trials())
+    run = run or call
+    content = load_yaml(file) | {"scheduler": "none"}
+    with tempfile.TemporaryDirectory(prefix="lipkd-bench-") as made:
+        folder = Path(made)
+        began = time.perf_counter()
+        for number, trial in enumerate(trials):
+            config = folder / f"{number}.json"
+            write_json(config, trial.config.to_json())
+            run(("train", str(config), "--out", str(folder / "bare" / trial.name)))
+        bare = time.perf_counter() - began
+        yield f"{len(trials)} trials bare, one after the other: {bare:.1f} s"
+        for count in at_once:
+            content["resources"] = {"cpus": sweep.resources.cpus or 1, "max_concurrent": count}
+            one = folder / f"at-once-{count}.json"  # JSON is YAML
+            one.write_text(json.dumps(content), encoding="utf-8")
+            began = time.perf_counter()
+            run(("sweep", str(one), "--mlruns", str(folder / f"mlruns-{count}")))
+            seconds = time.perf_counter() - began
+            yield f"as a sweep, {count} at a time: {seconds:.1f} s, {seconds / bare:.3f} of bare"
+
+
+def call(arguments: Sequence[str]) -> None:
+    """Run a lipkd command; raises LipkdError with its last line when it fails."""
+    command = [sys.executable, "-m", "lipkd", *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or "nothing said").splitlines()[-1]
+        raise LipkdError(f"lipkd {arguments[0]} ended with {done.returncode}: {said}")
