@@ -137,6 +137,8 @@ def test_any_parameter_filters_and_cost_has_a_front(tracking: str, monkeypatch: 
     assert sorted(app.dataframe[0].value["width"]) == ["0.25", "0.5", "0.5"]
     assert any("None is both cheaper and better" in caption.value for caption in app.caption)
     assert app.query_params["parameter"] in ("network.width", ["network.width"])
+    app.selectbox(key="cost").set_value("parameters of the deployed peer").run()
+    assert app.get("vega_lite_chart") and not app.error
 
 
 def test_filters_do_not_change_colours(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
