@@ -189,10 +189,11 @@ def confusion_map(confusions: Sequence[Confusion]) -> alt.LayerChart:
 def cost_front(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], cost: str) -> alt.LayerChart:
     """A dot per trial, WER against cost; a line along the trials that none beats on both."""
     data = pd.DataFrame(rows)
+    number = "~s" if data["cost"].max() >= 100_000 else "~r"
     base = alt.Chart(data).encode(
-        x=alt.X("cost:Q", title=cost, scale=alt.Scale(zero=False, padding=16)),
+        x=alt.X("cost:Q", title=cost, scale=alt.Scale(zero=False, padding=16), axis=alt.Axis(format=number)),
         y=alt.Y("WER:Q", title="best WER, %", scale=alt.Scale(zero=False, padding=16)),
-        tooltip=["trial", alt.Tooltip("cost:Q", title=cost, format=".1f"), alt.Tooltip("WER:Q", format=".1f")],
+        tooltip=["trial", alt.Tooltip("cost:Q", title=cost, format=f".3{number}"), alt.Tooltip("WER:Q", format=".1f")],
     )
     line = base.transform_filter("datum.front").mark_line(color="#858b94", interpolate="step-after", strokeDash=[4, 3])
     dots = base.mark_circle(size=95).encode(

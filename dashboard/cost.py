@@ -1,22 +1,29 @@
 """What a rate costs: trials on two scales of which less is better, and those that none beats on both."""
 
+import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from dashboard.pairing import width_value
 from dashboard.records import Trial
+from lipkd.errors import LipkdError
 
-COSTS: dict[str, Callable[[Trial], float | None]] = {
-    "training time, min": lambda t: None if t.seconds is None else t.seconds / 60,
-    "memory, MB": lambda t: t.latest.get("memory/peak_mb"),
-    "width × peers": lambda t: width_value(t.width) * t.peers or None,
-}
+if TYPE_CHECKING:
+    from lipkd.cost import Cost
+
+Picture = tuple[int, int, int]
+PictureOf = Callable[[Trial], Picture | None]
+NEEDED = ("network.name", "network.width", "cohort.peers", "cohort.widths", "data.crop", "data.alphabet")
 
 
-def cost_rows(trials: Sequence[Trial], cost: str) -> list[dict[str, Any]]:
+def cost_rows(trials: Sequence[Trial], cost: str, picture_of: PictureOf) -> list[dict[str, Any]]:
     """A row per trial with a result and a value of one of COSTS, the cheapest first; `front` marks the Pareto front:
-    trials that no other equals or beats on both scales."""
-    found = [(COSTS[cost](t), t) for t in trials if t.best_wer is not None]
+    trials that no other equals or beats on both scales.
+
+    `picture_of` says how large (height, width, channels) the pictures of a trial's store are, None when it is gone.
+    """
+    found = [(COSTS[cost](t, picture_of), t) for t in trials if t.best_wer is not None]
     points = sorted(((value, t.best_wer or 0.0, t) for value, t in found if value is not None), key=lambda p: p[:2])
     rows, lowest = [], float("inf")
     for value, wer, trial in points:
@@ -24,3 +31,51 @@ def cost_rows(trials: Sequence[Trial], cost: str) -> list[dict[str, Any]]:
         lowest = min(lowest, wer)
         rows.append({"trial": trial.name, "group": trial.group, "cost": value, "WER": 100 * wer, "front": front})
     return rows
+
+
+def peer_cost(trial: Trial, picture_of: PictureOf) -> "Cost | None":
+    """What one peer of a trial costs, were it deployed.
+
+    None where peers differ in width, because a trial's rates are means over them, and where its parameters or its
+    store do not say.
+    """
+    picture = picture_of(trial)
+    values = tuple(trial.config.get(key, "") for key in NEEDED)
+    return _network_cost(values, picture) if picture else None
+
+
+@lru_cache(maxsize=1000)
+def _network_cost(values: tuple[str, ...], picture: Picture) -> "Cost | None":
+    # Half a second and 200 MB for torch, which only these two costs need.
+    from lipkd.config import parse_config
+    from lipkd.cost import peer_costs
+
+    content: dict[str, dict[str, Any]] = {"data": {"store": "unknown"}}
+    try:
+        for key, text in zip(NEEDED, values, strict=True):
+            section, _, field = key.partition(".")
+            value = text if key in ("network.name", "data.alphabet") else json.loads(text)
+            content.setdefault(section, {})[field] = value
+        costs = set(peer_costs(parse_config(content), picture))
+    except (ValueError, LipkdError):
+        return None
+    return costs.pop() if len(costs) == 1 else None
+
+
+def _parameters(trial: Trial, picture_of: PictureOf) -> float | None:
+    cost = peer_cost(trial, picture_of)
+    return cost and cost.parameters
+
+
+def _multiply_adds(trial: Trial, picture_of: PictureOf) -> float | None:
+    cost = peer_cost(trial, picture_of)
+    return cost and cost.multiply_adds
+
+
+COSTS: dict[str, Callable[[Trial, PictureOf], float | None]] = {
+    "training time, min": lambda t, _: None if t.seconds is None else t.seconds / 60,
+    "memory, MB": lambda t, _: t.latest.get("memory/peak_mb"),
+    "width × peers": lambda t, _: width_value(t.width) * t.peers or None,
+    "parameters of the deployed peer": _parameters,
+    "multiply-adds per second of video": _multiply_adds,
+}

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dashboard.charts import COLOURS
+from dashboard.timing import visible
 from lipkd.text import BLANK
 
 LEAST = 6e-8  # smallest positive float16: a posterior that was rounded to 0 is not impossible
 WIDTH = 900  # pixels, until the page stretches it: Vega-Lite knows no container's width in charts of charts
-COLOURS = ("#2f7ed8", "#dd6b20", "#1f9e78", "#9b6fd4", "#d1508a", "#a08a16", "#2aa5c0", "#b5563f")
 
 
 def divergence(posteriors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -57,7 +58,7 @@ def spike_rows(posteriors: NDArray[np.floating[Any]], symbols: Sequence[str], se
             rows.append(
                 {
                     "peer": f"peer {peer}",
-                    "symbol": "␣" if symbols[symbol] == " " else symbols[symbol],
+                    "symbol": visible(symbols[symbol]),
                     "start": frames[0] * step,
                     "end": (frames[-1] + 1) * step,
                     "second": (highest + 0.5) * step,

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, links, shell
-from dashboard.cost import COSTS, cost_rows
+from dashboard import cached, charts, links, shell
+from dashboard.cost import COSTS, Picture, cost_rows
 from dashboard.pairing import width_value
 from dashboard.records import Trial
 from dashboard.tables import differing_parameters, leaderboard_rows, percent
+from lipkd.errors import LipkdError
 
 RATE = "%.1f %%"
 RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble"]
@@ -121,13 +122,16 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     by = links.one_of(left, "Best rate by", [*charts.GROUPINGS, COST], key="by", default="method and width")
     if by == COST:
         cost = links.select(right, "Cost", list(COSTS), key="cost", default=next(iter(COSTS))) or next(iter(COSTS))
-        rows = cost_rows(chosen, cost)
+        rows = cost_rows(chosen, cost, picture_of)
         if rows:
             st.altair_chart(charts.cost_front(rows, colours, cost), alt=f"Best WER of every trial against {cost}")
             best = "; ".join(f"{row['trial']} ({row['WER']:.1f} %)" for row in rows if row["front"])
             st.caption(shell.plain(f"None is both cheaper and better than, from the cheapest on: {best}."))
         else:
-            st.info("No trial has both a result and this cost yet.")
+            st.info(
+                "No trial has both a result and this cost. The size of a network is known where its clip store is "
+                "still there, and all peers have one width."
+            )
         return
     rate = links.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
     rows = charts.rate_rows(chosen, by)
@@ -135,6 +139,15 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
         st.altair_chart(charts.rate_dots(rows, colours, rate), alt=f"Best {rate} of every trial by {by}")
     else:
         st.info("No trial has a result yet: rates appear with the first epoch.")
+
+
+def picture_of(trial: Trial) -> Picture | None:
+    """Height, width and channels of the pictures that a trial learns from; None when its clip store is gone."""
+    try:
+        meta = cached.store(trial.store).meta
+    except LipkdError:
+        return None
+    return (meta["height"], meta["width"], meta["channels"])
 
 
 def any_parameter(trials: list[Trial]) -> list[Trial]:

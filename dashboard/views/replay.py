@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard import cached, finding, links, markup, player, shell
+from dashboard import cached, finding, links, markup, peers, player, shell
 from dashboard.player import Line
 from dashboard.readers import Reader, choose_readers
 from dashboard.records import Trial
@@ -138,6 +138,8 @@ def play(clip_id: str, ids: Sequence[str], readers: Sequence[Reader]) -> None:
         [seen(r, clip_id, seconds) for r in readers],
     )
     player.show(data, key="player", on_go=lambda where: step(ids, 1 if where == "next" else -1))
+    for r in readers:
+        peers_on(clip_id, r, seconds)
     if opened:
         frames = f"{clip.n_frames} frames at {clip.fps:g} per second"
         st.caption(shell.plain(f"{clip.id} · speaker {clip.speaker} · {frames}"))
@@ -201,6 +203,31 @@ def seen(r: Reader, clip_id: str, seconds: float) -> dict[str, object]:
     array = found.arrays.get(clip_id) if found else None
     title = f"{r.letter} · {r.trial.name}"
     return player.reader_data(title, r.voice, array, found.symbols if found else (), seconds)
+
+
+def peers_on(clip_id: str, r: Reader, seconds: float) -> None:
+    """Where the peers of a cohort spike on a clip, and in which frames they disagree; nothing for a single network."""
+    found = cached.posteriors(shell.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
+    if found is None or clip_id not in found.arrays or len(found.arrays[clip_id]) < 2:
+        return
+    whose = f" · {r.letter}" if r.letter == "B" else ""
+    key = f"peers {r.letter.lower()}"
+    with st.expander(f"Peers on this clip{whose}", icon=":material/groups:", key=key, on_change="rerun") as folded:
+        if not folded.open:
+            return
+        seen_by = found.arrays[clip_id]
+        chart = peers.peers_chart(
+            peers.divergence_rows(seen_by, seconds),
+            peers.spike_rows(seen_by, found.symbols, seconds),
+            len(seen_by),
+            seconds,
+            dark=shell.is_dark(),
+        )
+        st.altair_chart(chart, alt="Letters of every peer over time, above its divergence from the others")
+        st.caption(
+            "Above, where each peer says which letter. Below, how far its posteriors are from the others' in every "
+            "frame: peaks beside each other are the same letter on different frames."
+        )
 
 
 def spoken(r: Reader, clip_id: str, seconds: float) -> tuple[TimedWord, ...]:

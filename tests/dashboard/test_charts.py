@@ -61,7 +61,7 @@ def test_the_front_holds_what_none_beats_on_both_scales() -> None:
         trial("vanilla", 1, 0.5),
         trial("attention", 2, 0.45),
     ]
-    rows = cost_rows(trials, "width × peers")
+    rows = cost_rows(trials, "width × peers", lambda _: None)
     assert [(row["cost"], round(row["WER"]), row["front"]) for row in rows] == [
         (1, 50, True),
         (2, 45, True),
@@ -69,4 +69,4 @@ def test_the_front_holds_what_none_beats_on_both_scales() -> None:
         (4, 40, True),
     ]
     assert charts.cost_front(rows, charts.group_colours(trials), "width × peers").to_dict()["layer"]
-    assert cost_rows(trials, "memory, MB") == []
+    assert cost_rows(trials, "memory, MB", lambda _: None) == []

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -136,6 +137,8 @@ def test_any_parameter_filters_and_cost_has_a_front(tracking: str, monkeypatch: 
     assert sorted(app.dataframe[0].value["width"]) == ["0.25", "0.5", "0.5"]
     assert any("None is both cheaper and better" in caption.value for caption in app.caption)
     assert app.query_params["parameter"] in ("network.width", ["network.width"])
+    app.selectbox(key="cost").set_value("parameters of the deployed peer").run()
+    assert app.get("vega_lite_chart") and not app.error
 
 
 def test_filters_do_not_change_colours(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +219,21 @@ def test_the_player_is_told_both_trials(tracking: str, monkeypatch: pytest.Monke
     assert [reader["title"] for reader in told["readers"]] == [f"A · {a}: ensemble", f"B · {b}: peer 0"]
     assert [len(reader["spikes"]) for reader in told["readers"]] == [2, 1]
     assert (told["frames"], told["fps"], told["mouth"]) == (25, 25.0, None)
+
+
+def test_peers_of_a_cohort_on_a_clip(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Offered for the cohort alone, drawn once it is unfolded: two peers, a row of KL per frame of each."""
+    a, b = named(tracking, "vanilla-w0.5-"), named(tracking, "attention-p2-w1-b4-s0")
+    app = opened(tracking, "replay", monkeypatch, sweep="demo", a=a, b=b, clip="cleo/02")
+    assert [folded.label for folded in app.expander] == ["Peers on this clip · B"]
+    assert not app.get("vega_lite_chart")
+    app.session_state["peers b"] = True
+    app.run()
+    (chart,) = app.get("vega_lite_chart")
+    letters, lines = json.loads(chart.proto.spec)["vconcat"]
+    assert letters["layer"][0]["encoding"]["y"]["scale"]["domain"] == ["peer 0", "peer 1"]
+    (nats,) = [each.data.data for each in chart.proto.datasets if each.name == lines["data"]["name"]]
+    assert pa.ipc.open_stream(nats).read_all().num_rows == 2 * 25
 
 
 def test_a_random_clip_is_another_one(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,10 +35,13 @@ class Planned:
 
 
 def flat(value: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """A configuration with dotted names."""
+    """A configuration with dotted names; words as they are, the rest as JSON."""
     rows: dict[str, str] = {}
     for key, item in value.items():
-        rows |= flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {f"{prefix}{key}": str(item)}
+        if isinstance(item, dict):
+            rows |= flat(item, f"{prefix}{key}.")
+        else:
+            rows[prefix + key] = item if isinstance(item, str) else json.dumps(item)
     return rows
 
 
