@@ -11,9 +11,8 @@ SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# ffmpeg, espeak, libespeak-dev are for aeneas, libegl1 and libgles2 for mediapipe, libgl1 for OpenCV, chromium
-# and postgresql for tests.
-DEBIAN := ffmpeg espeak libespeak-dev libegl1 libgles2 libgl1 chromium postgresql
+# ffmpeg, espeak, libespeak-dev are for aeneas, libegl1 and libgles2 for mediapipe, libgl1 for OpenCV, chromium for tests.
+DEBIAN := ffmpeg espeak libespeak-dev libegl1 libgles2 libgl1 chromium
 
 setup: $(READY)
 
@@ -63,6 +62,7 @@ test: lint
 
 # Not part of the tests, which have a miniature of it: RUNS=20 takes most of an hour on two cores.
 chaos: setup
+	@$(MAKE) --no-print-directory system DEBIAN=postgresql
 	$(BIN)/pytest -m storm
 	$(BIN)/python -m tests.chaos --runs $(or $(RUNS),20)
 
