@@ -64,12 +64,12 @@ def _network_cost(values: tuple[str, ...], picture: Picture) -> "Cost | None":
 
 def _parameters(trial: Trial, picture_of: PictureOf) -> float | None:
     cost = peer_cost(trial, picture_of)
-    return cost and cost.parameters
+    return None if cost is None else cost.parameters
 
 
 def _multiply_adds(trial: Trial, picture_of: PictureOf) -> float | None:
     cost = peer_cost(trial, picture_of)
-    return cost and cost.multiply_adds
+    return None if cost is None else cost.multiply_adds
 
 
 COSTS: dict[str, Callable[[Trial, PictureOf], float | None]] = {
