@@ -42,5 +42,11 @@ st.navigation(
             icon=":material/error_outline:",
             help="What a trial gets wrong: speakers, sentences, words, letters, mouth shapes.",
         ),
+        st.Page(
+            "views/try_it.py",
+            title="Try it",
+            icon=":material/video_file:",
+            help="A deployed model reads a video of yours.",
+        ),
     ]
 ).run()

@@ -13,11 +13,15 @@ from lipkd.errors import LipkdError
 
 APP = Path(__file__).with_name("app.py")
 NEEDED = ("streamlit", "mlflow", "cv2")
+MLRUNS_VARIABLE = "LIPKD_MLRUNS"
+MOST_MB = 200  # of an upload
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def run_dashboard(tracking_uri: str, *, port: int, host: str = "127.0.0.1") -> int:
+def run_dashboard(tracking_uri: str, *, port: int, host: str = "127.0.0.1", mlruns: Path | None = None) -> int:
     """Serve the dashboard until it is interrupted; returns the exit code.
+
+    `mlruns` is the folder whose deployed models can be tried (default: what LIPKD_MLRUNS names, else `mlruns`).
 
     Raises LipkdError when a package of the extra is missing or the port is taken.
     """
@@ -25,7 +29,7 @@ def run_dashboard(tracking_uri: str, *, port: int, host: str = "127.0.0.1") -> i
         raise LipkdError(f"the dashboard needs {', '.join(missing)}: install it with `pip install 'lipkd[dashboard]'`")
     _check_port(host, port)
     print(f"dashboard: http://{f'[{host}]' if ':' in host else host}:{port}  (Ctrl+C ends it)", flush=True)
-    process = subprocess.Popen(command(port, host), env=environment(tracking_uri))
+    process = subprocess.Popen(command(port, host), env=environment(tracking_uri, mlruns))
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         return process.wait()
@@ -44,6 +48,7 @@ def command(port: int, host: str) -> list[str]:
         "server.address": host,
         "server.headless": "true",
         "server.fileWatcherType": "none",
+        "server.maxUploadSize": str(MOST_MB),
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",
         "client.toolbarMode": "viewer",
@@ -59,12 +64,14 @@ def command(port: int, host: str) -> list[str]:
     return called
 
 
-def environment(tracking_uri: str) -> dict[str, str]:
-    """The server's environment: where MLflow is, where this package is, and little patience with a dead server."""
+def environment(tracking_uri: str, mlruns: Path | None = None) -> dict[str, str]:
+    """The server's environment: where MLflow, the models and this package are, little patience with a dead server."""
     path = os.pathsep.join(filter(None, [str(APP.parent.parent), os.environ.get("PYTHONPATH")]))
     quiet = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     patience = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-    return quiet | patience | dict(os.environ) | {"LIPKD_TRACKING_URI": tracking_uri, "PYTHONPATH": path}
+    where = {"LIPKD_TRACKING_URI": tracking_uri, "PYTHONPATH": path}
+    models = {MLRUNS_VARIABLE: str(mlruns.absolute())} if mlruns else {}
+    return quiet | patience | dict(os.environ) | where | models
 
 
 def _check_port(host: str, port: int) -> None:

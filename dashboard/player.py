@@ -80,14 +80,25 @@ def voice_of(posteriors: NDArray[np.float16], voice: str) -> NDArray[np.float16]
 
 
 def player_data(
-    clip_id: str, frames: int, fps: float, media: Media | None, lines: Sequence[Line], readers: Sequence[dict[str, Any]]
+    clip_id: str,
+    frames: int,
+    fps: float,
+    media: Media | None,
+    lines: Sequence[Line],
+    readers: Sequence[dict[str, Any]],
+    *,
+    alone: bool = False,
 ) -> dict[str, Any]:
-    """All that the player needs for a clip, ready for JSON; without media there is nothing to play."""
+    """All that the player needs for a clip, ready for JSON; without media there is nothing to play.
+
+    A clip that is `alone` has no others before and after it, and nothing that its words are measured against.
+    """
     return {
         "clip": clip_id,
         "frames": frames,
         "fps": fps,
         "seconds": frames / fps,
+        "alone": alone,
         "note": media.note if media else "",
         "video": media and _video(media),
         "mouth": media and _mouth(media),

@@ -16,6 +16,7 @@ TRACKING_VARIABLE = "LIPKD_TRACKING_URI"
 FIRST_COMMAND = "lipkd sweep tuning/sweeps/demo.yaml"
 # Streamlit's wide layout leaves 5rem on both sides, which tables need more than the eye does.
 STYLE = "<style>.stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; }</style>"
+PRIVATE = "private"  # of the session: what a page keeps until another page is opened
 Named = TypeVar("Named")
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ def show(title: str, body: Callable[[], None]) -> None:
     """Draw a page; wrong input is said in its own words, a fault of ours in the server's log."""
     st.html(STYLE)
     st.title(title)
+    if st.session_state.get(links.PAGE) != title:
+        st.session_state.pop(PRIVATE, None)
     with links.address(title):
         try:
             body()

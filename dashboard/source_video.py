@@ -53,7 +53,7 @@ def source_video(store: ClipStore, clip: Clip, cache: Path) -> SourceVideo | NoV
     known = [SourceVideo(kept.read_bytes(), sound) for kept, sound in _kept(cache, name) if kept.is_file()]
     if known:
         return known[0]
-    streams = _streams(path)
+    streams = streams_of(path)
     sound = any(stream.get("codec_type") == "audio" for stream in streams)
     widths = [int(stream.get("width", 0)) for stream in streams if stream.get("codec_type") == "video"]
     if not widths:
@@ -62,7 +62,7 @@ def source_video(store: ClipStore, clip: Clip, cache: Path) -> SourceVideo | NoV
         return NoVideo()
     target = next(kept for kept, with_sound in _kept(cache, name) if with_sound == sound)
     try:
-        write_atomic(target, lambda temporary: _encode(path, clip, temporary))
+        write_atomic(target, lambda to: encode_mp4(path, to, begin=begin(clip), frames=clip.n_frames, fps=clip.fps))
     except (OSError, subprocess.SubprocessError):
         return NoVideo("FFmpeg could not convert the original video; here is the mouth alone.")
     forget_oldest(cache)
@@ -94,7 +94,8 @@ def _kept(cache: Path, name: str) -> list[tuple[Path, bool]]:
     return [(cache / f"{name}.sound.mp4", True), (cache / f"{name}.mp4", False)]
 
 
-def _streams(path: Path) -> list[dict[str, str]]:
+def streams_of(path: Path) -> list[dict[str, str]]:
+    """The `codec_type` and `width` of every stream of a file; none when FFmpeg cannot read it."""
     wanted = ("-show_entries", "stream=codec_type,width", "-of", "json")
     called = ["ffprobe", "-v", "error", *ONLY_THIS_FILE, *wanted, f"file:{path}"]
     try:
@@ -104,15 +105,17 @@ def _streams(path: Path) -> list[dict[str, str]]:
         return []
 
 
-def _encode(path: Path, clip: Clip, target: Path) -> None:
-    """Frame for frame the clip's pictures (a picture every 1/fps seconds from its begin), and the sound to them."""
-    seconds = clip.n_frames / clip.fps
+def encode_mp4(path: Path, target: Path, *, begin: float, frames: int, fps: float) -> None:
+    """So many pictures of a video, one every 1/fps seconds from its second `begin`, and the sound to them.
+
+    Raises OSError or subprocess.SubprocessError when FFmpeg fails or takes longer than PATIENCE.
+    """
     called = ["ffmpeg", "-v", "error", "-nostdin", "-y", *ONLY_THIS_FILE]
-    called += ["-ss", f"{begin(clip):.3f}", "-t", f"{seconds:.3f}", "-i", f"file:{path}"]
+    called += ["-ss", f"{begin:.3f}", "-t", f"{frames / fps:.3f}", "-i", f"file:{path}"]
     # Even sides, as 4:2:0 wants; a key picture twice a second, so that a step back is quick.
     size = f"scale=-2:'min({TALLEST},trunc(ih/2)*2)'"
-    called += ["-map", "0:v:0", "-map", "0:a:0?", "-vf", f"fps={clip.fps:g},{size}", "-frames:v", str(clip.n_frames)]
+    called += ["-map", "0:v:0", "-map", "0:a:0?", "-vf", f"fps={fps:g},{size}", "-frames:v", str(frames)]
     called += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"]
-    called += ["-g", str(max(round(clip.fps / 2), 1)), "-c:a", "aac", "-b:a", "96k", "-ac", "2"]
+    called += ["-g", str(max(round(fps / 2), 1)), "-c:a", "aac", "-b:a", "96k", "-ac", "2"]
     called += ["-map_metadata", "-1", "-movflags", "+faststart", "-f", "mp4", f"file:{target}"]
     subprocess.run(called, capture_output=True, timeout=PATIENCE, check=True)

@@ -36,6 +36,7 @@ export default function player({ data, parentElement, setTriggerValue }) {
   $('[data-do="sound"]').hidden = !data.video?.sound;
   $(".note").hidden = !data.note;
   $(".note").textContent = data.note;
+  root.classList.toggle("alone", data.alone);
   mouth.parentElement.hidden = !data.mouth;
   if (data.mouth) {
     mouth.width = 3 * data.mouth.width;
@@ -124,6 +125,7 @@ export default function player({ data, parentElement, setTriggerValue }) {
     " ": toggle, ArrowLeft: deeds.back, ArrowRight: deeds.ahead, ArrowUp: () => faster(1), ArrowDown: () => faster(-1),
     n: deeds.next, p: deeds.previous, m: sound, f: large,
   };
+  if (data.alone) { delete keys.n; delete keys.p; }
   for (const button of root.querySelectorAll("[data-do]")) on(button, "click", () => deeds[button.dataset.do]());
   for (const button of root.querySelectorAll("[data-speed]"))
     on(button, "click", () => speed(Number(button.dataset.speed)));
@@ -211,7 +213,7 @@ function layout(data) {
   for (const reader of data.readers) {
     rows.push({ kind: "title", name: reader.title, height: ROW.title });
     if (!reader.map) continue;
-    rows.push({ kind: "words", name: "said", words: reader.words, height: ROW.words });
+    if (!data.alone) rows.push({ kind: "words", name: "said", words: reader.words, height: ROW.words });
     for (const peer of reader.spikes) rows.push({ kind: "spikes", name: peer.name, spikes: peer.spikes, height: ROW.spikes });
     const values = bytes(reader.map.values), length = reader.map.frames;
     reader.map.symbols.forEach((name, index) => rows.push({

@@ -88,4 +88,4 @@ def _dashboard(arguments: argparse.Namespace) -> int:
     from tuning.tracking import choose_uri
 
     uri = choose_uri(arguments.mlruns, arguments.tracking_uri)
-    return run_dashboard(uri, port=arguments.port, host=arguments.host)
+    return run_dashboard(uri, port=arguments.port, host=arguments.host, mlruns=arguments.mlruns)

@@ -33,7 +33,7 @@ FLAGS = (
     "--no-first-run",
 )
 # Streamlit looks for its server below the page's own path first, and Chromium reports that as an error.
-PROBE = re.compile(r"/(sweeps|compare|replay|errors)/_stcore/(health|host-config)$")
+PROBE = re.compile(r"/(sweeps|compare|replay|errors|try_it)/_stcore/(health|host-config)$")
 PLAYER = "[...document.querySelectorAll('*')].find(e => e.shadowRoot?.querySelector('.player')).shadowRoot"
 HOSTILE_ID = "ada/../../<img src=x onerror=alert(1)>'\""
 HOSTILE_TEXT = "</script><img src=x onerror=alert(name)> ${alert(name)}"

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,7 @@ def test_the_command_is_quiet_and_bound_to_its_host() -> None:
     assert options["--browser.gatherUsageStats"] == "false"
     assert options["--client.showErrorDetails"] == "none"
     assert options["--server.headless"] == "true"
+    assert options["--server.maxUploadSize"] == "200"
 
 
 def test_only_the_loopback_address_refuses_other_names() -> None:
@@ -71,6 +73,12 @@ def test_the_address_of_mlflow_goes_through_the_environment(monkeypatch: pytest.
     assert found["LIPKD_TRACKING_URI"] == "http://u:p@host"
     assert found["PYTHONPATH"].endswith(":/somewhere")
     assert not [word for word in launch.command(1, "127.0.0.1") if "u:p" in word]
+
+
+def test_the_models_are_those_of_the_tracking_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPKD_MLRUNS", "/somewhere")
+    assert launch.environment("sqlite:///x", tmp_path)["LIPKD_MLRUNS"] == str(tmp_path)
+    assert launch.environment("sqlite:///x")["LIPKD_MLRUNS"] == "/somewhere"
 
 
 def test_the_looks_lie_beside_the_app() -> None:

@@ -1,0 +1,137 @@
+"""Try it: a deployed model reads a video that the reader brings along."""
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from dashboard import links, player, shell
+from dashboard.launch import MLRUNS_VARIABLE, MOST_MB
+from dashboard.models import CARD, Model, deployed_models
+from dashboard.player import SHEET_COLUMNS, Line, Media
+from dashboard.tables import percent
+from dashboard.upload import LONGEST_S, TYPES, Heard, read_upload
+from dashboard.video import crop_sheet, encode
+from lipkd.errors import LipkdError
+
+
+def page() -> None:
+    folder = Path(os.environ.get(MLRUNS_VARIABLE) or "mlruns").absolute() / "models"
+    models = deployed_models(folder)
+    if not models:
+        raise shell.Nothing(
+            f"No network has been deployed to {folder} yet. This takes the best one out of a trial:",
+            "lipkd deploy TRIAL",
+        )
+    left, right = st.columns([4, 7], gap="medium")
+    names = list(models)
+    with left:
+        name = links.select(st.container(), "Model", names, key="model", default=names[0]) or names[0]
+        st.caption(shell.plain(models[name].facts))
+    with right:
+        video = uploaded()
+    if video is None:
+        st.session_state.pop(shell.PRIVATE, None)
+    else:
+        show(video, models[name])
+
+
+def uploaded() -> UploadedFile | None:
+    """The reader's video."""
+    # With a kind of file among the types Streamlit leaves it to us to refuse what is no video, in a sentence.
+    video = st.file_uploader("A video of one person who speaks", type=["video/mp4", *TYPES], key="video")
+    st.caption(
+        f"Up to {MOST_MB} MB and {LONGEST_S} seconds, the face towards the camera. "
+        "It is read on this machine and kept nowhere."
+    )
+    return video
+
+
+def show(video: UploadedFile, model: Model) -> None:
+    """What the model reads, with the video; read once, however often the page is drawn."""
+    asked = (video.file_id, str(model.folder), (model.folder / CARD).stat().st_mtime_ns)
+    kept = st.session_state.get(shell.PRIVATE)
+    if kept is None or kept[0] != asked:
+        st.session_state.pop(shell.PRIVATE, None)
+        with st.spinner("Finding the mouth and reading the lips …", show_time=True):
+            kept = (asked, read(video, model))
+        st.session_state[shell.PRIVATE] = kept
+    heard: Heard | LipkdError = kept[1]
+    if isinstance(heard, LipkdError):
+        raise heard
+    left, right = st.columns([7, 4], gap="medium")
+    with left:
+        play(" ".join(map(str, asked)), heard, model.folder.name)
+    with right:
+        told(video.name, heard)
+
+
+def read(video: UploadedFile, model: Model) -> Heard | LipkdError:
+    """What was read, or why nothing was."""
+    try:
+        return read_upload(video.name, video.getvalue(), model.folder)
+    except LipkdError as error:
+        return error
+
+
+def play(name: str, heard: Heard, model_name: str) -> None:
+    """The video beside the mouth, or the mouth alone, above what the network saw in every frame."""
+    if heard.face is None:
+        content = encode(heard.frames, heard.fps)
+        media = Media(f"{name} mouth", content, "video/webm", False, "Mouth in the video", note=heard.note)
+    else:
+        sheet = crop_sheet(heard.frames, SHEET_COLUMNS)
+        height, width = heard.frames.shape[1:3]
+        media = Media(f"{name} face", heard.face, "video/mp4", heard.sound, "The video", sheet, (height, width))
+    seconds = len(heard.frames) / heard.fps
+    data = player.player_data(
+        name,
+        len(heard.frames),
+        heard.fps,
+        media,
+        [Line("read", heard.text, heard.words)],
+        [player.reader_data(model_name, "peer 0", heard.posteriors, heard.symbols, seconds)],
+        alone=True,
+    )
+    player.show(data, key="player", on_go=lambda _: None)
+
+
+def told(name: str, heard: Heard) -> None:
+    """The text, how sure the network is, its words with their times, and subtitles to take away."""
+    if not heard.text:
+        st.info("The network read nothing.", icon=":material/speech_to_text:")
+        return
+    st.subheader(shell.plain(heard.text), anchor=False)
+    st.metric(
+        "Confidence",
+        percent(heard.confidence),
+        help="The likelihood of the text, per letter. Low where the network guesses, or has not learnt such videos.",
+    )
+    rows = [
+        {"word": word.text, "from": word.start, "to": word.end, "sure": 100 * sure}
+        for word, sure in zip(heard.words, heard.confidences, strict=True)
+    ]
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height=min(38 + 35 * len(rows), 420),
+        column_config={
+            "word": "Word",
+            "from": number("From", format="%.2f s", width=70),
+            "to": number("To", format="%.2f s", width=70),
+            "sure": number("Confidence", format="%.0f %%", width=80),
+        },
+    )
+    stem = re.sub(r"[^\w-]+", "_", PurePosixPath(name).stem)
+    with st.container(horizontal=True):
+        for label, content, kind in (("SRT", heard.srt, "application/x-subrip"), ("VTT", heard.vtt, "text/vtt")):
+            file = f"{stem}.{label.lower()}"
+            st.download_button(label, content, file, kind, icon=":material/subtitles:", on_click="ignore")
+
+
+if __name__ == "__main__":
+    shell.show("Try it", page)
