@@ -53,22 +53,25 @@ def settings(trials: Sequence[Trial]) -> list[Setting]:
     found: dict[tuple[tuple[str, str], ...], list[Trial]] = defaultdict(list)
     for trial in trials:
         found[_without_seed(trial)].append(trial)
-    named = {key: (members[0].group, members[0].width) for key, members in found.items()}
-    made = []
+    alike: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for key, members in found.items():
-        alike = [dict(other) for other in found if named[other] == named[key]]
-        names = sorted({name for other in alike for name in other})
-        differing = [name for name in names if len({other.get(name) for other in alike}) > 1]
-        more = [f"{name.rpartition('.')[2].replace('_', ' ')} {dict(key).get(name, '–')}" for name in differing]
-        group, width = named[key]
-        made.append(Setting(", ".join([group, f"width {width}", *more]), group, width, tuple(members)))
+        alike[members[0].group, members[0].width].append(dict(key))
+    made = []
+    differing = {named: _differing(parameters) for named, parameters in alike.items()}
+    for key, members in found.items():
+        group, width = members[0].group, members[0].width
+        own = dict(key)
+        more = [f"{name.rpartition('.')[2].replace('_', ' ')} {own.get(name, '–')}" for name in differing[group, width]]
+        label = ", ".join([group, f"width {width}", *more])
+        made.append(Setting(label, group, width, tuple(sorted(members, key=lambda trial: trial.seed))))
     return sorted(made, key=lambda setting: (setting.best, setting.label))
 
 
-def control_of(setting: Setting, among: Sequence[Setting]) -> Setting | None:
-    """Vanilla at equal everything else but the cohort; None where there is none."""
-    same = [s for s in among if s.group == "vanilla" and _surroundings(s) == _surroundings(setting) and s != setting]
-    return same[0] if same else None
+def controls(found: Sequence[Setting]) -> dict[str, Setting]:
+    """Vanilla at equal everything else but the cohort, by the label of the setting that it is the control of."""
+    vanilla = {_surroundings(setting): setting for setting in found if setting.group == "vanilla"}
+    taught = [setting for setting in found if setting.group != "vanilla"]
+    return {setting.label: vanilla[key] for setting in taught if (key := _surroundings(setting)) in vanilla}
 
 
 def interval(values: Sequence[float]) -> Interval:
@@ -81,7 +84,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def setting_rows(found: Sequence[Setting]) -> list[dict[str, Any]]:
-    """A row per setting with a finished trial, rates 0–1: means over its finished trials, and the interval of the WER."""
+    """A row per setting with a finished trial, rates 0–1: means over its finished trials, and the WER's interval."""
     rows = []
     for setting in found:
         over = [t for t in setting.trials if t.state == "finished" and t.best_wer is not None]
@@ -116,6 +119,11 @@ def band_rows(setting: Setting, curves: Sequence[Curve], factor: float) -> list[
         place = {"setting": setting.label, "group": setting.group, "width": setting.width, "epoch": epoch}
         rows.append(place | {"mean": fmean(now), "low": min(now), "high": max(now), "trials": len(now)})
     return rows
+
+
+def _differing(parameters: Sequence[dict[str, str]]) -> list[str]:
+    names = sorted({name for one in parameters for name in one})
+    return [name for name in names if len({one.get(name) for one in parameters}) > 1]
 
 
 def _without_seed(trial: Trial) -> tuple[tuple[str, str], ...]:

@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.records import Curve
-from dashboard.settings import band_rows, control_of, interval, setting_rows, settings
+from dashboard.settings import band_rows, controls, interval, setting_rows, settings
 from tests.dashboard.test_pairing import trial
 
 TRIALS = [
@@ -22,8 +22,7 @@ def test_seeds_and_machines_make_no_setting() -> None:
         ("attention ×2, width 0.5", 1),
     ]
     assert found[0].best == pytest.approx(0.4)
-    assert control_of(found[0], found) == found[1]
-    assert control_of(found[1], found) is None and control_of(found[2], found) is None
+    assert controls(found) == {"attention ×2, width 1": found[1]}
 
 
 def test_a_label_says_in_what_settings_differ() -> None:
