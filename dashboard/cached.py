@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard import records
 from dashboard.edits import Comparison, compare_all
+from dashboard.importance import Importance
 from dashboard.player import SHEET_COLUMNS, Media
 from dashboard.records import Curve, Posteriors, Prediction, Sweep, Trial
 from dashboard.source_video import NoVideo, SourceVideo, source_video
@@ -21,6 +22,7 @@ from lipkd.errors import LipkdError
 from lipkd.store import ClipStore
 
 FRESH = 15.0
+RunAtEpoch = tuple[str, int | None]  # a run and its best epoch
 
 
 @st.cache_data(ttl=FRESH, refresh_mode="background", show_spinner="Reading MLflow …")
@@ -114,6 +116,38 @@ def prepare_media(path: str, digest: str, clip_ids: Sequence[str]) -> None:
 @st.cache_resource
 def _background() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+
+
+@st.cache_data(max_entries=200, show_spinner="Drawing the clips again ten thousand times …")
+def verdict(
+    tracking_uri: str,
+    a: Sequence[tuple[str, int | None]],
+    b: Sequence[tuple[str, int | None]],
+    _trials: Sequence[Trial],
+) -> tuple[list[str], str]:
+    """The sentences of `lipkd compare`, or none and why it refuses. The sides are run ids and best epochs; `_trials`
+    holds the trials of both."""
+    from dashboard.verdict import verdict as judged
+
+    by_id = {trial.run_id: trial for trial in _trials}
+    try:
+        sides = [[by_id[run_id] for run_id, _ in side] for side in (a, b)]
+        return judged(tracking_uri, *sides), ""
+    except LipkdError as error:
+        return [], str(error)
+
+
+@st.cache_data(max_entries=32, show_spinner="Optuna grows its trees …")
+def importances(
+    state: tuple[tuple[str, str, float | None], ...], _trials: Sequence[Trial]
+) -> tuple[list[Importance], str]:
+    """The importance of parameters over `_trials`, or none and why; `state` is all of them that it depends on."""
+    from dashboard.importance import importances as told
+
+    try:
+        return told(_trials), ""
+    except LipkdError as error:
+        return [], str(error)
 
 
 def forget() -> None:

@@ -27,7 +27,7 @@ def group_colours(trials: Sequence[Trial]) -> dict[str, str]:
     return {name: colour[name] for name in names}
 
 
-def _by_group(data: pd.DataFrame, colours: Mapping[str, str], symbol: str) -> alt.Color:
+def by_group(data: pd.DataFrame, colours: Mapping[str, str], symbol: str) -> alt.Color:
     """Colour says the group; only the groups that are drawn stand in the legend."""
     there = [name for name in colours if name in set(data["group"])]
     scale = alt.Scale(domain=there, range=[colours[name] for name in there])
@@ -68,7 +68,7 @@ def learning_curves(
     base = alt.Chart(data).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=True)),
-        color=_by_group(data, colours, "stroke"),
+        color=by_group(data, colours, "stroke"),
         detail="trial:N",
         tooltip=["trial", "epoch", alt.Tooltip("value:Q", title=title, format=".2f")],
     )
@@ -117,7 +117,7 @@ def rate_dots(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: 
         .encode(
             x=x,
             y=y,
-            color=_by_group(data, colours, "circle"),
+            color=by_group(data, colours, "circle"),
             opacity=alt.condition("datum.state == 'finished'", alt.value(0.9), alt.value(0.4)),
             tooltip=["trial", "state", alt.Tooltip("WER:Q", format=".1f"), alt.Tooltip("CER:Q", format=".1f")],
         )
@@ -155,7 +155,7 @@ def gain_dumbbells(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], r
     )
     joined = base.mark_line(color="#858b94", strokeWidth=2, opacity=0.6).encode(detail="row:N")
     dots = base.mark_circle(size=130, opacity=1).encode(
-        color=_by_group(data, colours, "circle"),
+        color=by_group(data, colours, "circle"),
         tooltip=["where", "group", alt.Tooltip(f"{rate}:Q", format=".1f")],
     )
     chart: alt.LayerChart = (joined + dots).properties(height=alt.Step(34))
@@ -197,7 +197,7 @@ def cost_front(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], cost:
     )
     line = base.transform_filter("datum.front").mark_line(color="#858b94", interpolate="step-after", strokeDash=[4, 3])
     dots = base.mark_circle(size=95).encode(
-        color=_by_group(data, colours, "circle"),
+        color=by_group(data, colours, "circle"),
         opacity=alt.condition("datum.front", alt.value(1.0), alt.value(0.45)),
     )
     chart: alt.LayerChart = (line + dots).properties(height=340)

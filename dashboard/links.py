@@ -75,6 +75,17 @@ def several(
     return values
 
 
+def asked(key: str) -> bool:
+    """Whether anything is chosen under a key, by the reader, the address or before: what is empty need not be drawn."""
+    return bool(_counting(key)) or key in st.session_state
+
+
+def add(key: str, values: Sequence[str]) -> None:
+    """For a button's callback: choose these too, as the reader would have."""
+    before = _counting(key) or []
+    st.session_state[key] = [*before, *(value for value in values if value not in before)]
+
+
 def text(place: DeltaGenerator, label: str, *, key: str, **looks: Any) -> str:
     """A field for words of the reader's own."""
     state = st.session_state

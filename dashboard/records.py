@@ -183,6 +183,12 @@ def read_posteriors(tracking_uri: str, run_id: str) -> Posteriors | None:
     return Posteriors(("blank", *header.get("alphabet", "")), arrays)
 
 
+def read_text(tracking_uri: str, run_id: str, name: str) -> str | None:
+    """An artifact as text, None when the run has none of that name."""
+    with _artifact(tracking_uri, run_id, name) as path:
+        return None if path is None else path.read_text(encoding="utf-8", errors="replace")
+
+
 @contextlib.contextmanager
 def _artifact(tracking_uri: str, run_id: str, name: str) -> Iterator[Path | None]:
     """A copy of an artifact for as long as the block runs; None when the run has none of that name."""

@@ -12,16 +12,15 @@ Peers are averaged, never picked: the best of two is better than one alone by ch
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
+from lipkd.config import TrialConfig, differing_fields
 from lipkd.errors import LipkdError
 from lipkd.text import normalise
-from lipkd.train import differing_fields
-from lipkd.trial import TrialFolder
 
 Rate = Literal["wer", "cer"]
 DRAWS = 10_000
@@ -33,6 +32,23 @@ MAY_DIFFER = (
     "training.checkpoint_every",
     "training.init_from",
 )
+
+
+class Readable(Protocol):
+    """A trial that can be compared: a folder (`lipkd.trial.TrialFolder`), or what MLflow has kept of one. The methods
+    give what that folder's methods of the same names give."""
+
+    @property
+    def name(self) -> str:
+        """How the trial is called in a sentence."""
+
+    def config(self) -> TrialConfig: ...
+
+    def split(self) -> dict[str, Any]: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def read_predictions(self, which: Literal["best"] = "best") -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +107,7 @@ class Comparison:
         )
 
 
-def compare(a: Sequence[TrialFolder], b: Sequence[TrialFolder], *, level: float = 0.95, seed: int = 0) -> Comparison:
+def compare(a: Sequence[Readable], b: Sequence[Readable], *, level: float = 0.95, seed: int = 0) -> Comparison:
     """Compare the best epochs of trials `a` with those of trials `b`, paired by their seeds.
 
     Raises LipkdError when the two sides differ in more than the cohort (and says in what), when a side has
@@ -116,12 +132,12 @@ def compare(a: Sequence[TrialFolder], b: Sequence[TrialFolder], *, level: float 
     return Comparison(names[0], names[1], len(first.split()["val"]), level, difference("wer"), difference("cer"))
 
 
-def compare_all(trials: Sequence[TrialFolder]) -> list[Comparison]:
+def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
     """Every cohort of a sweep against vanilla, and against as many independent peers, at equal everything else.
 
     Trials that have not finished, and cohorts without a control, are left out.
     """
-    groups: dict[str, dict[str, list[TrialFolder]]] = {}
+    groups: dict[str, dict[str, list[Readable]]] = {}
     for trial in trials:
         if trial.state()["state"] == "finished":
             value = trial.config().to_json()
@@ -147,7 +163,7 @@ def _is_control(control: dict[str, Any], cohort: dict[str, Any]) -> bool:
     return untaught and control["peers"] == cohort["peers"]
 
 
-def describe(trial: TrialFolder) -> str:
+def describe(trial: Readable) -> str:
     """`vanilla` or `attention of 2`, options that are not at their defaults, and the width."""
     config, cohort = trial.config(), trial.config().cohort
     method = "vanilla"
@@ -158,8 +174,8 @@ def describe(trial: TrialFolder) -> str:
     return f"{method} (width {'+'.join(f'{w:g}' for w in dict.fromkeys(config.widths))})"
 
 
-def _by_seed(trials: Sequence[TrialFolder]) -> dict[int, TrialFolder]:
-    found: dict[int, TrialFolder] = {}
+def _by_seed(trials: Sequence[Readable]) -> dict[int, Readable]:
+    found: dict[int, Readable] = {}
     for trial in trials:
         seed = trial.config().seed
         if seed in found:
@@ -168,7 +184,7 @@ def _by_seed(trials: Sequence[TrialFolder]) -> dict[int, TrialFolder]:
     return found
 
 
-def _same_but_for_the_cohort(one: TrialFolder, other: TrialFolder, *, cohort: bool = False) -> None:
+def _same_but_for_the_cohort(one: Readable, other: Readable, *, cohort: bool = False) -> None:
     allowed = MAY_DIFFER[1:] if cohort else MAY_DIFFER
     fields = differing_fields(one.config().to_json(), other.config().to_json())
     problems = [field for field in fields if not field.startswith(allowed)]
@@ -181,7 +197,7 @@ def _same_but_for_the_cohort(one: TrialFolder, other: TrialFolder, *, cohort: bo
             raise LipkdError(f"{trial.name} cannot be compared: it is {trial.state()['state']}, not finished")
 
 
-def _edits(trial: TrialFolder, rate: Rate) -> NDArray[np.float64]:
+def _edits(trial: Readable, rate: Rate) -> NDArray[np.float64]:
     """(2, clips): edits of the best epoch, averaged over the peers, and reference lengths."""
     process = jiwer.process_words if rate == "wer" else jiwer.process_characters
     columns = []

@@ -299,3 +299,15 @@ def load_yaml(path: str | Path) -> Any:
 def load_config(path: str | Path) -> TrialConfig:
     """A TrialConfig from a YAML or JSON file; relative paths in it are relative to the working folder."""
     return parse_config(load_yaml(path), str(path))
+
+
+def differing_fields(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the leaves in which two configurations differ."""
+    names = []
+    for key in {**one, **other}:
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            names += differing_fields(a, b, f"{prefix}{key}.")
+        elif a != b:
+            names.append(prefix + key)
+    return names

@@ -26,7 +26,7 @@ from lipkd import checkpoint
 from lipkd.averaging import averaged_copy, follow
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
-from lipkd.config import TrainingConfig, TrialConfig, parse_config
+from lipkd.config import TrainingConfig, TrialConfig, differing_fields, parse_config
 from lipkd.device import autocast, peak_megabytes, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluate import Reading, rates, read_clips
@@ -288,15 +288,3 @@ def fading_weight(training: TrainingConfig, epoch: int) -> float:
     """Weight of the word-level warm start in an epoch (from 0): linearly down to 0 at `word_share` of the epochs."""
     end = training.word_share * training.epochs
     return training.word_weight * max(0.0, 1 - epoch / end) if end else 0.0
-
-
-def differing_fields(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the leaves in which two configurations differ."""
-    names = []
-    for key in {**one, **other}:
-        a, b = one.get(key), other.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            names += differing_fields(a, b, f"{prefix}{key}.")
-        elif a != b:
-            names.append(prefix + key)
-    return names

@@ -1,33 +1,74 @@
-"""Compare: learning curves of chosen trials, and every method against a baseline with everything else equal."""
+"""Compare: learning curves of chosen trials or settings, whether one of two is better or luckier, and every method
+against a baseline with everything else equal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import altair as alt
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import cached, charts, links, markup, shell
+from dashboard import cached, charts, links, markup, setting_charts, shell
 from dashboard.pairing import gains, groups
-from dashboard.records import Trial
+from dashboard.records import Curve, Trial
+from dashboard.settings import Setting, band_rows, controls, settings
 from dashboard.tables import differing_parameters, verdicts
 
 MOST = 20
+SUGGESTED = 6
+TRIALS, SETTINGS = "trials", "settings (mean over seeds)"
 RATES = {"val/wer": "WER, %", "val/cer": "CER, %"}
 
 
 def page() -> None:
     _, trials = shell.choose_sweep()
     colours = charts.group_colours(trials)
-    labels = shell.trial_labels(trials)
-    chosen = links.several(
-        st.container(), "Trials", list(labels), key="trials", default=suggested(labels), max_selections=MOST
-    )
-    if chosen:
-        curves([labels[name] for name in chosen], colours)
-    else:
-        st.info("Choose at least one trial.", icon=":material/show_chart:")
+    left, right = st.columns([1, 4], vertical_alignment="bottom")
+    told = "A setting is all trials that differ in nothing but the seed."
+    by = links.one_of(left, "Curves of", [TRIALS, SETTINGS], key="of", default=TRIALS, help=told)
+    found = settings(trials)
+    chosen = chosen_settings(right, found, colours) if by == SETTINGS else chosen_trials(right, trials, colours)
+    judged(found)
     against_baseline(trials, colours)
     if len(chosen) > 1:
-        differences([labels[name] for name in chosen])
+        differences(chosen)
+
+
+def chosen_trials(place: DeltaGenerator, trials: Sequence[Trial], colours: Mapping[str, str]) -> list[Trial]:
+    """Curves of single trials."""
+    labels = shell.trial_labels(trials)
+    names = links.several(place, "Trials", list(labels), key="trials", default=suggested(labels), max_selections=MOST)
+    chosen = [labels[name] for name in names]
+    curves(
+        chosen,
+        lambda read, factor: charts.curve_rows(chosen, [read(trial) for trial in chosen], factor),
+        lambda rows, title: charts.learning_curves(rows, colours, title),
+    )
+    return chosen
+
+
+def chosen_settings(place: DeltaGenerator, found: Sequence[Setting], colours: Mapping[str, str]) -> list[Trial]:
+    """Curves of settings, the mean over their seeds in a band; returns a trial of each."""
+    by_label = {setting.label: setting for setting in found}
+    names = links.several(
+        place, "Settings", list(by_label), key="settings", default=list(by_label)[:SUGGESTED], max_selections=MOST
+    )
+    chosen = [by_label[name] for name in names]
+
+    def rows(read: Callable[[Trial], Curve], factor: float) -> list[dict[str, Any]]:
+        alive = [[t for t in s.trials if t.state not in ("failed", "abandoned")] for s in chosen]
+        bands = [band_rows(s, [read(t) for t in those], factor) for s, those in zip(chosen, alive, strict=True)]
+        return [row for band in bands for row in band]
+
+    curves(
+        [trial for setting in chosen for trial in setting.trials],
+        rows,
+        lambda rows, title: setting_charts.seed_bands(rows, colours, title),
+    )
+    if chosen:
+        st.caption("Lines are means over seeds; bands go from the lowest seed to the highest.")
+    return [setting.trials[0] for setting in chosen]
 
 
 def suggested(labels: dict[str, Trial]) -> list[str]:
@@ -39,27 +80,66 @@ def suggested(labels: dict[str, Trial]) -> list[str]:
     return list(seen.values())[:8]
 
 
-def curves(trials: Sequence[Trial], colours: Mapping[str, str]) -> None:
-    """WER and CER side by side, and any other metric on request."""
+Rows = Callable[[Callable[[Trial], Curve], float], list[dict[str, Any]]]
+Draw = Callable[[list[dict[str, Any]], str], alt.LayerChart]
+
+
+def curves(trials: Sequence[Trial], rows: Rows, draw: Draw) -> None:
+    """WER and CER side by side, and any other metric on request. `rows` makes rows of curves, with a function that
+    reads the curve of a trial and a factor; `draw` a chart of them, with a title."""
+    if not trials:
+        st.info("Choose at least one.", icon=":material/show_chart:")
+        return
     for column, (metric, title) in zip(st.columns(2), RATES.items(), strict=True):
         with column:
-            draw(trials, colours, metric, title, 100)
+            curve(rows, draw, metric, title, 100)
     others = sorted({name for trial in trials for name in trial.metrics} - set(RATES))
     other = links.select(
         st.container(), "Another metric", others, key="metric", default=None, placeholder="e.g. train/loss", width=360
     )
     if other:
-        draw(trials, colours, other, other, 1)
+        curve(rows, draw, other, other, 1)
 
 
-def draw(trials: Sequence[Trial], colours: Mapping[str, str], metric: str, title: str, factor: float) -> None:
+def curve(rows: Rows, draw: Draw, metric: str, title: str, factor: float) -> None:
     uri = shell.tracking_uri()
-    found = [cached.curve(uri, t.run_id, metric, t.epochs) for t in trials if metric in t.metrics]
-    rows = charts.curve_rows(trials, found, factor)
-    if rows:
-        st.altair_chart(charts.learning_curves(rows, colours, title), alt=f"{title} over epochs")
+
+    def read(trial: Trial) -> Curve:
+        if metric not in trial.metrics:
+            return Curve(trial.run_id, metric, (), ())
+        return cached.curve(uri, trial.run_id, metric, trial.epochs)
+
+    made = rows(read, factor)
+    if made:
+        st.altair_chart(draw(made, title), alt=f"{title} over epochs")
     else:
         st.info(f"None of these trials has reported {shell.plain(metric)} yet.")
+
+
+def judged(found: Sequence[Setting]) -> None:
+    """Whether one setting is better than another or only luckier: `lipkd compare` in its words."""
+    by_label = {setting.label: setting for setting in found if any(t.state == "finished" for t in setting.trials)}
+    if len(by_label) < 2:
+        return
+    st.subheader("Better, or lucky?")
+    control = controls(list(by_label.values()))
+    first = next((label for label in by_label if label in control), next(iter(by_label)))
+    left, right = st.columns(2)
+    one = links.select(left, "Setting", list(by_label), key="one", default=first) or first
+    rest = [label for label in by_label if label != one]
+    second = control[one].label if one in control else rest[0]
+    other = links.select(right, "against", rest, key="other", default=second) or second
+    sides = [[t for t in by_label[label].trials if t.state == "finished"] for label in (one, other)]
+    a, b = ([(trial.run_id, trial.best_epoch) for trial in side] for side in sides)
+    said, refused = cached.verdict(shell.tracking_uri(), a, b, [trial for side in sides for trial in side])
+    if refused:
+        st.info(shell.plain(f"These two cannot be judged: {refused}."), icon=":material/balance:")
+        return
+    st.html(markup.sentences(said))
+    st.caption(
+        "Paired over seeds and clips; the interval is that of the difference when both are drawn again "
+        "(what `lipkd compare` says of the same trials)."
+    )
 
 
 def against_baseline(trials: Sequence[Trial], colours: Mapping[str, str]) -> None:

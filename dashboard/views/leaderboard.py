@@ -8,6 +8,8 @@ import streamlit as st
 
 from dashboard import cached, charts, links, shell
 from dashboard.cost import COSTS, Picture, cost_rows
+from dashboard.deeper import deeper
+from dashboard.mlflow_links import run_link, ui_address
 from dashboard.pairing import width_value
 from dashboard.records import Trial
 from dashboard.tables import differing_parameters, leaderboard_rows, percent
@@ -22,12 +24,14 @@ Key = Callable[[Trial], str]
 def page() -> None:
     sweep, trials = shell.choose_sweep()
     summary(trials)
-    chosen = filtered(trials)
+    pinned = pins(trials)
+    chosen = [*pinned, *(trial for trial in filtered(trials) if trial not in pinned)]
     if not chosen:
         st.info("No trial fits these filters.", icon=":material/filter_alt_off:")
         return
-    table(sweep.name, chosen)
+    table(sweep.name, chosen, len(pinned))
     figure(chosen, trials)
+    deeper(chosen, trials)
 
 
 def summary(trials: Sequence[Trial]) -> None:
@@ -64,10 +68,23 @@ def filtered(trials: Sequence[Trial]) -> list[Trial]:
     return any_parameter(chosen) if len(chosen) > 1 else chosen
 
 
-def table(sweep_name: str, trials: Sequence[Trial]) -> None:
-    """All figures of the trials; rows can be chosen and taken to the other pages."""
+def pins(trials: Sequence[Trial]) -> list[Trial]:
+    """Trials that stay on top whatever the filters say; as they are in the address, a link takes them along."""
+    labels = shell.trial_labels(trials)
+    if not links.asked("pins"):
+        return []
+    names = links.several(st.container(), "Pinned", list(labels), key="pins", placeholder="none")
+    return [labels[name] for name in names]
+
+
+def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
+    """All figures of the trials, the first so many of them pinned; rows can be chosen and taken to the other pages."""
+    uri = shell.tracking_uri()
     rows = pd.DataFrame(leaderboard_rows(trials))
     shown = rows.assign(**{name: 100 * rows[name].astype(float) for name in RATES})
+    shown["mlflow"] = [run_link(uri, trial) for trial in trials]
+    if pinned:
+        shown.insert(0, "pin", ["📌"] * pinned + [""] * (len(shown) - pinned))
     if not any(trial.reason for trial in trials):
         shown = shown.drop(columns="reason")
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
@@ -79,6 +96,7 @@ def table(sweep_name: str, trials: Sequence[Trial]) -> None:
         selection_mode="multi-row",
         height=min(38 + 35 * len(shown), 560),
         column_config={
+            "pin": text("", pinned=True, width=30),
             "trial": text("Trial", pinned=True, width=226),
             "state": text("State", width=68),
             "method": text("Method", width=94),
@@ -97,6 +115,7 @@ def table(sweep_name: str, trials: Sequence[Trial]) -> None:
             "epochs": number("Epochs", width=60),
             "minutes": number("Minutes", format="%.1f", help="Sum of the times of its epochs", width=66),
             "reason": "Reason",
+            "mlflow": st.column_config.LinkColumn("MLflow", display_text="run", width=58),
         },
     )
     names = list(shell.trial_labels(trials))
@@ -109,10 +128,20 @@ def table(sweep_name: str, trials: Sequence[Trial]) -> None:
             st.session_state["a"] = picked[0]
             st.session_state["b"] = picked[1] if len(picked) > 1 else None
             st.switch_page("views/replay.py")
+        st.button(
+            "Pin",
+            icon=":material/keep:",
+            disabled=not picked,
+            help="Keep the chosen rows on top, whatever the filters say",
+            on_click=links.add,
+            args=("pins", picked),
+        )
         csv = rows.to_csv(index=False)
         name = re.sub(r"[^\w.-]+", "-", sweep_name)
         st.download_button("CSV", csv, f"{name}.csv", "text/csv", icon=":material/download:")
         st.caption("Choose rows to compare or replay them." if not picked else f"{len(picked)} chosen")
+        started = "" if uri.startswith("http") else ", while `lipkd ui` runs"
+        st.caption(f"Runs open in MLflow at {shell.plain(ui_address(uri))}{started}.")
 
 
 def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:

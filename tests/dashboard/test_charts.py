@@ -2,10 +2,12 @@
 
 import pytest
 
-from dashboard import charts
+from dashboard import charts, setting_charts
 from dashboard.cost import cost_rows
+from dashboard.importance import parallel_rows
 from dashboard.pairing import gains
 from dashboard.records import Curve
+from dashboard.settings import band_rows, setting_rows, settings
 from tests.dashboard.test_pairing import trial
 
 TRIALS = [trial("vanilla", 1, 0.5), trial("attention", 2, 0.4), trial("attention", 2, 0.45, width="0.5")]
@@ -70,3 +72,18 @@ def test_the_front_holds_what_none_beats_on_both_scales() -> None:
     ]
     assert charts.cost_front(rows, charts.group_colours(trials), "width × peers").to_dict()["layer"]
     assert cost_rows(trials, "memory, MB", lambda _: None) == []
+
+
+def test_a_band_for_every_setting() -> None:
+    (setting,) = settings([trial("attention", 2, 0.4), trial("attention", 2, 0.5, seed=1)])
+    curves = [Curve(t.run_id, "val/wer", (1, 2), (1.0, wer)) for t, wer in zip(setting.trials, (0.4, 0.5), strict=True)]
+    drawn = setting_charts.seed_bands(band_rows(setting, curves, 100), COLOURS, "WER, %").to_dict()
+    assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["area", "line", "point"]
+
+
+def test_settings_and_parameters_as_figures() -> None:
+    rows = setting_rows(settings([*TRIALS, trial("attention", 2, 0.5, seed=1)]))
+    assert setting_charts.setting_intervals(rows).to_dict()["layer"]
+    assert setting_charts.parallel(parallel_rows(TRIALS), COLOURS).to_dict()["layer"]
+    bars = setting_charts.importance_bars([{"parameter": "width", "share": 80.0, "values": 2}]).to_dict()
+    assert bars["mark"]["type"] == "bar"

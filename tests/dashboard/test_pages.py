@@ -141,6 +141,29 @@ def test_any_parameter_filters_and_cost_has_a_front(tracking: str, monkeypatch: 
     assert app.get("vega_lite_chart") and not app.error
 
 
+def test_pins_stay_on_top_of_what_is_filtered(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pin = named(tracking, "independent-p2-")
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", method=["vanilla"], pins=[pin])
+    assert app.dataframe[0].value["trial"].iloc[0] == pin
+    assert list(app.dataframe[0].value["method"]) == ["independent", "vanilla", "vanilla"]
+    assert list(app.dataframe[0].value["pin"]) == ["📌", "", ""]
+    app.multiselect(key="pins").set_value([]).run()
+    assert list(app.dataframe[0].value["method"]) == ["vanilla", "vanilla"]
+    assert all("/runs/" in link for link in app.dataframe[0].value["mlflow"])
+    assert any("while `lipkd ui` runs" in caption.value for caption in app.caption)
+
+
+def test_deeper_into_a_sweep(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five finished trials of one seed each: no interval, and too few for importance."""
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
+    assert len(app.dataframe[1].value) == 5
+    assert any("One seed each" in caption.value for caption in app.caption)
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", deeper="parallel coordinates")
+    assert not app.error and len(app.get("vega_lite_chart")) == 2
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", deeper="importance of parameters")
+    assert "5 trials have finished, and fewer than 8 say nothing" in said(app)
+
+
 def test_filters_do_not_change_colours(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chart keeps every group's colour when others are filtered away."""
 
@@ -178,6 +201,18 @@ def test_compare_draws_any_other_metric(tracking: str, monkeypatch: pytest.Monke
     app = opened(tracking, "compare", monkeypatch, sweep="demo")
     app.selectbox(key="metric").set_value("train/loss").run()
     assert len(app.get("vega_lite_chart")) == 4
+
+
+def test_compare_draws_settings_and_judges_two(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best setting that has a control, against it; the reader may choose two that cannot be judged."""
+    app = opened(tracking, "compare", monkeypatch, sweep="demo", of="settings (mean over seeds)")
+    assert app.multiselect(key="settings").value[0] == "attention ×2, width 1, epochs 4"
+    assert len(app.get("vega_lite_chart")) == 3
+    assert (chosen(app, "one"), chosen(app, "other")) == ("attention ×2, width 1, epochs 4", "vanilla, width 1")
+    assert "points against" in written(app) and "with the one seed there is, which may be luck" in written(app)
+    app.selectbox(key="other").set_value("vanilla, width 0.5").run()
+    assert "These two cannot be judged" in said(app) and "they differ in network.width" in said(app)
+    assert app.query_params["other"] in ("vanilla, width 0.5", ["vanilla, width 0.5"])
 
 
 def test_another_baseline(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:

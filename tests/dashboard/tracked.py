@@ -170,6 +170,7 @@ def _log_artifacts(
         rows.append({"id": clip.id, "reference": clip.text, "hypotheses": said, "ensemble": said[-1]})
         posteriors[clip.id] = np.stack([spikes(text, clip.n_frames) for text in said])
     client.log_dict(run, config.to_json(), "config.json")
+    client.log_dict(run, {"train": [], "val": [clip.id for clip in val], "test": [], "store_digest": "d"}, "split.json")
     client.log_text(run, "".join(json.dumps(row) + "\n" for row in rows), "predictions/best.jsonl")
     file = folder / "best_posteriors.safetensors"
     file.write_bytes(safetensors.numpy.save(posteriors, {"alphabet": LETTERS}))

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from lipkd.config import TrialConfig, load_config, parse_config
+from lipkd.config import TrialConfig, differing_fields, load_config, parse_config
 from lipkd.errors import LipkdError
 
 
@@ -97,3 +97,7 @@ def test_unreadable_files_are_one_sentence(tmp_path: Path) -> None:
     for name, sentence in (("broken.yaml", "not valid YAML"), ("missing.yaml", "cannot be read")):
         with pytest.raises(LipkdError, match=sentence):
             load_config(tmp_path / name)
+
+
+def test_differing_fields() -> None:
+    assert differing_fields({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 5, "d": 3}, "e": 0}) == ["b.c", "e"]

@@ -20,7 +20,7 @@ from lipkd.errors import LipkdError
 from lipkd.evaluate import evaluate, rates
 from lipkd.store import ClipStore
 from lipkd.text import letters
-from lipkd.train import differing_fields, distill_weight, fading_weight, fit, learning_rate
+from lipkd.train import distill_weight, fading_weight, fit, learning_rate
 from lipkd.trial import TrialFolder
 
 COST = ("time/", "memory/")
@@ -293,7 +293,3 @@ def test_schedules() -> None:
     at_once = config.model_copy(update={"cohort": late.cohort.model_copy(update={"ramp_share": 0.0})})
     assert [distill_weight(at_once, epoch) for epoch in (0, 4, 5, 9)] == [0, 0, 2, 2]
     assert [fading_weight(config.training, epoch) for epoch in (0, 2, 5, 9)] == pytest.approx([1, 0.6, 0, 0])
-
-
-def test_differing_fields() -> None:
-    assert differing_fields({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 5, "d": 3}, "e": 0}) == ["b.c", "e"]

@@ -1,0 +1,85 @@
+"""The leaderboard's lower part: settings with their intervals, all parameters at once, and which of them matter."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, charts, links, setting_charts, shell
+from dashboard.importance import parallel_rows, short
+from dashboard.records import Trial
+from dashboard.settings import setting_rows, settings
+
+SETTINGS, PARALLEL, IMPORTANCE = "settings over seeds", "parallel coordinates", "importance of parameters"
+MOST_LINES = 300
+MOST_SETTINGS = 40
+
+
+def deeper(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
+    """One of three views of the chosen trials; `trials` are all of the sweep."""
+    st.subheader("Deeper")
+    look = links.one_of(st.container(), "Look at", [SETTINGS, PARALLEL, IMPORTANCE], key="deeper", default=SETTINGS)
+    {SETTINGS: over_seeds, PARALLEL: all_parameters, IMPORTANCE: what_matters}[look](chosen, trials)
+
+
+def over_seeds(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
+    """A row per setting: the mean over its seeds and how far that can be trusted."""
+    rows = setting_rows(settings(chosen))
+    if not rows:
+        st.info("No trial has finished yet: an interval over seeds needs finished trials.")
+        return
+    left, right = st.columns([3, 2])
+    shown = pd.DataFrame(rows)
+    rates = ("wer", "low", "high", "lowest", "highest", "cer")
+    number = st.column_config.NumberColumn
+    told = "95 % interval of the mean over seeds (Student's t)"
+    left.dataframe(
+        shown.assign(**{name: 100 * shown[name].astype(float) for name in rates}),
+        hide_index=True,
+        height=min(38 + 35 * len(rows), 420),
+        column_config={
+            "setting": st.column_config.TextColumn("Setting", pinned=True),
+            "seeds": number("Seeds", width=54),
+            "wer": number("Mean WER", format="%.1f %%", help="Mean of the best WERs of its finished trials", width=78),
+            "low": number("from", format="%.1f %%", help=told, width=66),
+            "high": number("to", format="%.1f %%", help=told, width=66),
+            "lowest": number("Lowest", format="%.1f %%", width=66),
+            "highest": number("Highest", format="%.1f %%", width=66),
+            "cer": number("Mean CER", format="%.1f %%", width=76),
+            "minutes": number("Minutes", format="%.1f", help="Mean training time of a trial", width=66),
+        },
+    )
+    right.altair_chart(setting_charts.setting_intervals(rows[:MOST_SETTINGS]), alt="Mean best WER of every setting")
+    if len(rows) > MOST_SETTINGS:
+        right.caption(f"The best {MOST_SETTINGS} of {len(rows)} settings.")
+    if all(row["low"] is None for row in rows):
+        st.caption("One seed each: there is no interval, and a lead may be luck. Give the sweep `seeds: [0, 1, 2]`.")
+
+
+def all_parameters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
+    """A line per trial through all parameters in which the trials differ, to its WER."""
+    rows = parallel_rows(chosen[:MOST_LINES])
+    if not rows:
+        st.info("No trial has a result yet: rates appear with the first epoch.")
+        return
+    chart = setting_charts.parallel(rows, charts.group_colours(trials))
+    st.altair_chart(chart, alt="Parameters and best WER of every trial, a line each")
+    if len(chosen) > MOST_LINES:
+        st.caption(f"The best {MOST_LINES} of {len(chosen)} trials; filters choose others.")
+
+
+def what_matters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
+    """fANOVA: how much of the WER's variance each parameter explains."""
+    found, refused = cached.importances(tuple((t.run_id, t.state, t.best_wer) for t in chosen), chosen)
+    if refused:
+        st.info(shell.plain(f"{refused[0].upper()}{refused[1:]}."), icon=":material/bar_chart:")
+        return
+    rows = [
+        {"parameter": ", ".join(map(short, one.parameters)), "share": 100 * one.share, "values": one.values}
+        for one in found
+    ]
+    st.altair_chart(setting_charts.importance_bars(rows), alt="Importance of every parameter")
+    st.caption(
+        "fANOVA of the best WER of the finished trials above (Optuna's): shares add up to 100 %. What the seed "
+        "explains is luck. Parameters on one line changed together in every trial, so nobody can tell them apart."
+    )

@@ -1,0 +1,79 @@
+"""Figures of settings and of many parameters at once: rows in, Altair out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dashboard.charts import COLOURS, DASHES, by_group
+from dashboard.pairing import width_value
+
+
+def seed_bands(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], title: str) -> alt.LayerChart:
+    """A line per setting, the mean of its seeds over epochs, in a band from the lowest seed to the highest."""
+    data = pd.DataFrame(rows)
+    widths = sorted(data["width"].unique(), key=width_value, reverse=True)
+    scale = alt.Scale(domain=widths, range=[DASHES[i % len(DASHES)] for i in range(len(widths))])
+    legend = alt.Legend(title="width", orient="bottom", symbolType="stroke", titleOrient="left")
+    base = alt.Chart(data).encode(
+        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
+        color=by_group(data, colours, "stroke"),
+        detail="setting:N",
+    )
+    said: list[str | alt.Tooltip] = ["setting", "epoch", "trials"]
+    said += [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("mean", "low", "high")]
+    y = alt.Y("mean:Q", title=title, scale=alt.Scale(zero=True))
+    line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=alt.StrokeDash("width:N", scale=scale, legend=legend))
+    band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
+    touch = base.mark_point(size=50, opacity=0).encode(y=y, tooltip=said)
+    chart: alt.LayerChart = (band + line + touch).properties(height=390)
+    return chart.configure_legend(symbolStrokeWidth=3, symbolSize=260)
+
+
+def setting_intervals(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
+    """Per setting its mean best WER with the 95 % interval over seeds; `rows` are those of settings.setting_rows."""
+    data = pd.DataFrame(rows)
+    for name in ("wer", "low", "high"):
+        data[name] = 100 * data[name].astype(float)
+    said: list[str | alt.Tooltip] = ["setting", "seeds"]
+    said += [alt.Tooltip(f"{name}:Q", format=".1f") for name in ("wer", "low", "high")]
+    x = alt.X("wer:Q", title="best WER, %", scale=alt.Scale(zero=False, padding=16))
+    y = alt.Y("setting:N", title=None, sort=list(data["setting"]), axis=alt.Axis(labelLimit=320, grid=True))
+    base = alt.Chart(data).encode(y=y, tooltip=said)
+    spans = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color="#858b94")
+    dots = base.mark_circle(size=110, opacity=1, color=COLOURS[0]).encode(x=x)
+    return (spans.encode(x=alt.X("low:Q", title="best WER, %"), x2="high:Q") + dots).properties(height=alt.Step(30))
+
+
+def parallel(rows: Sequence[dict[str, Any]], colours: Mapping[str, str]) -> alt.LayerChart:
+    """A line per trial across the axes of importance.parallel_rows; the one under the pointer stands out."""
+    data = pd.DataFrame(rows)
+    axes = list(dict.fromkeys(data["axis"]))
+    near = alt.selection_point(fields=["trial"], on="pointerover", clear="pointerout", nearest=True, empty=False)
+    x = alt.X("axis:N", title=None, sort=axes, scale=alt.Scale(padding=0.35), axis=alt.Axis(labelAngle=-12, grid=True))
+    y = alt.Y("place:Q", title=None, axis=None)
+    base = alt.Chart(data).encode(x=x, y=y, detail="trial:N", color=by_group(data, colours, "stroke"))
+    lines = base.mark_line(strokeWidth=1.6).encode(
+        opacity=alt.condition(near, alt.value(1.0), alt.value(0.4)),
+        strokeWidth=alt.condition(near, alt.value(4.0), alt.value(1.6)),
+    )
+    dots = base.mark_circle(size=60, opacity=0.8).encode(tooltip=["trial", "axis", "value"]).add_params(near)
+    ticks = data.drop_duplicates(["axis", "value"])[["axis", "value", "place"]]
+    ticks = ticks[ticks.groupby("axis")["value"].transform("size") <= 8]
+    words = alt.Chart(ticks).mark_text(align="left", dx=8, color="#858b94", fontSize=11).encode(x=x, y=y, text="value")
+    return (lines + dots + words).properties(height=360)
+
+
+def importance_bars(rows: Sequence[dict[str, Any]]) -> alt.Chart:
+    """A bar per parameter: `parameter` and `share` in percent."""
+    return (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_bar(color=COLOURS[0], cornerRadiusEnd=3)
+        .encode(
+            x=alt.X("share:Q", title="share of the WER's variance, %"),
+            y=alt.Y("parameter:N", title=None, sort=None, axis=alt.Axis(labelLimit=420)),
+            tooltip=["parameter", "values", alt.Tooltip("share:Q", format=".1f")],
+        )
+        .properties(height=alt.Step(30))
+    )

@@ -1,0 +1,67 @@
+"""`lipkd compare` on what MLflow has kept: the same trials, the same arithmetic, the same words."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dashboard import records
+from dashboard.records import Trial
+from lipkd.compare import compare
+from lipkd.config import TrialConfig, parse_config
+from lipkd.errors import LipkdError
+
+FILES = ("config.json", "split.json")
+
+
+@dataclass(frozen=True)
+class TrackedTrial:
+    """A trial as `lipkd.compare` wants it, from its run's artifacts."""
+
+    name: str
+    content: dict[str, Any]
+    clips: dict[str, Any]
+    stands: str
+    said: list[dict[str, Any]]
+
+    def config(self) -> TrialConfig:
+        return parse_config(self.content, f"config.json of {self.name}")
+
+    def split(self) -> dict[str, Any]:
+        return self.clips
+
+    def state(self) -> dict[str, Any]:
+        return {"state": self.stands}
+
+    def read_predictions(self, which: Literal["best"] = "best") -> list[dict[str, Any]]:
+        return self.said
+
+
+def read_tracked(tracking_uri: str, trial: Trial) -> TrackedTrial:
+    """Raises LipkdError when the run has not kept what is needed."""
+    content, clips = (_json(tracking_uri, trial, name) for name in FILES)
+    rows = [
+        {"id": row.clip_id, "reference": row.reference, "hypotheses": list(row.hypotheses)}
+        for row in records.read_predictions(tracking_uri, trial.run_id)
+    ]
+    if trial.state == "finished" and not rows:
+        raise LipkdError(f"{trial.name} cannot be compared: its run has no {records.PREDICTIONS}")
+    return TrackedTrial(trial.name, content, clips, trial.state, rows)
+
+
+def verdict(tracking_uri: str, a: Sequence[Trial], b: Sequence[Trial]) -> list[str]:
+    """Is `a` better than `b`: a sentence for WER, one for CER. Raises LipkdError with the reason when that cannot be
+    said."""
+    sides = [[read_tracked(tracking_uri, trial) for trial in side] for side in (a, b)]
+    return compare(*sides).verdict().splitlines()
+
+
+def _json(tracking_uri: str, trial: Trial, name: str) -> dict[str, Any]:
+    text = records.read_text(tracking_uri, trial.run_id, name)
+    try:
+        value = json.loads(text) if text is not None else None
+    except ValueError as error:
+        raise LipkdError(f"{trial.name} cannot be compared: the {name} of its run is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise LipkdError(f"{trial.name} cannot be compared: its run has no {name}, which `lipkd sync` sends")
+    return value
