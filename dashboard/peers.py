@@ -18,7 +18,7 @@ from dashboard.timing import visible
 from lipkd.text import BLANK
 
 LEAST = 6e-8  # smallest positive float16: a posterior that was rounded to 0 is not impossible
-WIDTH = 900  # pixels, until the page stretches it: Vega-Lite knows no container's width in charts of charts
+EXTENT = 46  # pixels of both charts' labels: the same second stands at the same place
 
 
 def divergence(posteriors: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -68,10 +68,13 @@ def spike_rows(posteriors: NDArray[np.floating[Any]], symbols: Sequence[str], se
     return rows
 
 
-def peers_chart(
+def peers_charts(
     divergences: Sequence[dict[str, Any]], spikes: Sequence[dict[str, Any]], peers: int, seconds: float, *, dark: bool
-) -> alt.VConcatChart:
-    """Letters of every peer over time, one line each, above their divergence in the same seconds."""
+) -> tuple[alt.LayerChart, alt.Chart]:
+    """Letters of every peer over time, one line each, and their divergence in the same seconds, to stand below.
+
+    Two charts and not one of two parts, because Vega-Lite fits no such chart to the width of a page.
+    """
     names = [f"peer {peer}" for peer in range(peers)]
     colour = alt.Color(
         "peer:N",
@@ -80,7 +83,13 @@ def peers_chart(
     )
     axis = alt.Axis(grid=False, format=".1f")
     x = alt.X("second:Q", title=None, scale=alt.Scale(domain=[0, seconds], nice=False), axis=axis)
-    y = alt.Y("peer:N", title=None, sort=names, scale=alt.Scale(domain=names), axis=alt.Axis(ticks=False, domain=False))
+    y = alt.Y(
+        "peer:N",
+        title="letters",
+        sort=names,
+        scale=alt.Scale(domain=names),
+        axis=alt.Axis(ticks=False, domain=False, minExtent=EXTENT, maxExtent=EXTENT),
+    )
     letters = pd.DataFrame(spikes, columns=["peer", "symbol", "start", "end", "second", "posterior"])
     base = alt.Chart(letters).encode(
         y=y,
@@ -95,11 +104,15 @@ def peers_chart(
         .mark_line(strokeWidth=1.6, interpolate="step")
         .encode(
             x=alt.X("second:Q", title="seconds", scale=alt.Scale(domain=[0, seconds], nice=False), axis=axis),
-            y=alt.Y("nats:Q", title="KL from the others, nats", scale=alt.Scale(zero=True)),
+            y=alt.Y(
+                "nats:Q",
+                title="KL, nats",
+                scale=alt.Scale(zero=True),
+                axis=alt.Axis(tickCount=5, minExtent=EXTENT, maxExtent=EXTENT),
+            ),
             color=colour,
             tooltip=["peer:N", alt.Tooltip("second:Q", format=".2f"), alt.Tooltip("nats:Q", format=".3f")],
         )
-        .properties(height=140, width=WIDTH)
+        .properties(height=140)
     )
-    above = (runs + signs).properties(height=alt.Step(30), width=WIDTH)
-    return alt.vconcat(above, lines, spacing=8).resolve_scale(color="shared")
+    return (runs + signs).properties(height=alt.Step(30)), lines

@@ -216,17 +216,18 @@ def peers_on(clip_id: str, r: Reader, seconds: float) -> None:
         if not folded.open:
             return
         seen_by = found.arrays[clip_id]
-        chart = peers.peers_chart(
+        letters_of, divergence = peers.peers_charts(
             peers.divergence_rows(seen_by, seconds),
             peers.spike_rows(seen_by, found.symbols, seconds),
             len(seen_by),
             seconds,
             dark=shell.is_dark(),
         )
-        st.altair_chart(chart, alt="Letters of every peer over time, above its divergence from the others")
+        st.altair_chart(letters_of, alt="Letters of every peer over time")
+        st.altair_chart(divergence, alt="Divergence of every peer from the others over time")
         st.caption(
-            "Above, where each peer says which letter. Below, how far its posteriors are from the others' in every "
-            "frame: peaks beside each other are the same letter on different frames."
+            "Above, where each peer says which letter. Below, how far (KL) its posteriors are from the others' in "
+            "every frame: peaks beside each other are the same letter on different frames."
         )
 
 

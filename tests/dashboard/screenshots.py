@@ -4,6 +4,7 @@ Wide and narrow, light and dark, from synthetic speakers and made-up trials only
 mouths that `lipkd synth` makes, and a tone for a voice.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,11 +16,12 @@ from playwright.sync_api import Page, sync_playwright
 
 from lipkd.store import Clip, ClipStore, Frames, StoreWriter
 from preprocessing.quiet_cv2 import cv2
-from preprocessing.synth import draw_clip
+from preprocessing.synth import draw_clip, write_video
+from tests.dashboard.deployed import deploy
 from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, serve
 from tests.dashboard.tracked import Planned, track_sweep
 
-PAGES = ("sweeps", "leaderboard", "compare", "replay", "errors")
+PAGES = ("sweeps", "leaderboard", "compare", "replay", "errors", "try_it")
 SIZES = {"wide": (1440, 1000), "narrow": (390, 844)}
 INK = (58, 44, 40)
 SPEAKERS, CLIPS = 3, 4
@@ -31,6 +33,9 @@ def main(out: Path) -> None:
         folder = Path(name)
         uri = track_sweep(folder, "synthetic", *_store(folder), _plan())
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        deploy(folder / "models" / "attention-narrow", trial="attention-p2-w0.5-b8-s0")
+        write_video(folder / "mouth", draw_clip(7, 0, 0)[1])
+        os.environ["LIPKD_MLRUNS"] = str(folder)
         with serve(uri, folder / "log") as root:
             for scheme in ("light", "dark"):
                 for size, (width, height) in SIZES.items():
@@ -39,6 +44,8 @@ def main(out: Path) -> None:
                     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
                     for title in PAGES:
                         _take(page, f"{root}/{'' if title == 'leaderboard' else title}")
+                        if title == "try_it":
+                            _try(page, folder / "mouth.mp4")
                         _save(page, out / f"{title}-{size}-{scheme}.png")
                     context.close()
         browser.close()
@@ -52,6 +59,12 @@ def _take(page: Page, address: str) -> None:
     for _ in range(30 if "replay" in address else 0):  # to where somebody speaks
         page.keyboard.press("ArrowRight")
     page.wait_for_timeout(500)
+
+
+def _try(page: Page, mouth: Path) -> None:
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(mouth)
+    page.get_by_test_id("player").wait_for(timeout=PATIENCE)
+    page.wait_for_timeout(1500)
 
 
 def _save(page: Page, path: Path) -> None:

@@ -264,10 +264,10 @@ def test_peers_of_a_cohort_on_a_clip(tracking: str, monkeypatch: pytest.MonkeyPa
     assert not app.get("vega_lite_chart")
     app.session_state["peers b"] = True
     app.run()
-    (chart,) = app.get("vega_lite_chart")
-    letters, lines = json.loads(chart.proto.spec)["vconcat"]
+    above, below = app.get("vega_lite_chart")
+    letters, lines = (json.loads(chart.proto.spec) for chart in (above, below))
     assert letters["layer"][0]["encoding"]["y"]["scale"]["domain"] == ["peer 0", "peer 1"]
-    (nats,) = [each.data.data for each in chart.proto.datasets if each.name == lines["data"]["name"]]
+    (nats,) = [each.data.data for each in below.proto.datasets if each.name == lines["data"]["name"]]
     assert pa.ipc.open_stream(nats).read_all().num_rows == 2 * 25
 
 

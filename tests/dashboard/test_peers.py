@@ -52,7 +52,9 @@ def test_spikes_by_hand() -> None:
 def test_the_figure_shows_letters_above_divergence(dark: bool) -> None:
     posteriors = np.random.default_rng(0).dirichlet(np.ones(3), (9, 20))
     spikes = peers.spike_rows(posteriors, SYMBOLS, 0.8)
-    drawn = peers.peers_chart(peers.divergence_rows(posteriors, 0.8), spikes, 9, 0.8, dark=dark).to_dict()
-    letters, lines = drawn["vconcat"]
+    above, below = peers.peers_charts(peers.divergence_rows(posteriors, 0.8), spikes, 9, 0.8, dark=dark)
+    letters, lines = above.to_dict(), below.to_dict()
     assert len(letters["layer"]) == 2 and lines["encoding"]["y"]["field"] == "nats"
-    assert peers.peers_chart([], [], 2, 0.8, dark=dark).to_dict()["vconcat"]
+    domains = [drawn["encoding"]["x"]["scale"]["domain"] for drawn in (*letters["layer"], lines)]
+    assert domains == [[0, 0.8]] * 3
+    assert all(chart.to_dict() for chart in peers.peers_charts([], [], 2, 0.8, dark=dark))
