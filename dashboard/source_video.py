@@ -16,12 +16,11 @@ from pathlib import Path
 from dashboard.video import forget_oldest
 from lipkd.files import write_atomic
 from lipkd.store import Clip, ClipStore
+from preprocessing.containers import ONLY_THIS_FILE
 
 TALLEST = 480  # lines; faces are watched beside their mouth, not in a cinema
 WIDEST_CROP = 200  # pixels: a silent video that is no wider shows the mouth and nothing else
 PATIENCE = 60  # seconds
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpeg,mpegps,mpegts,mpegvideo,avi,flv,asf,ogg,mxf,dv"
-ONLY_THIS_FILE = ("-protocol_whitelist", "file", "-format_whitelist", CONTAINERS)
 SETTINGS = "1"  # of the encoding: another number is another file in the cache
 
 

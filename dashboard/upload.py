@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.launch import MOST_MB
-from dashboard.source_video import CONTAINERS
 from dashboard.timing import TimedWord
 from lipkd.errors import LipkdError
 from lipkd.store import Frames
@@ -34,8 +33,6 @@ LONGEST_S = 60  # of a video
 PATIENCE_S = 180.0  # with its reading
 AT_A_TIME = 2  # videos; others wait
 ANSWER, FRAMES, POSTERIORS, FACE = "answer.json", "frames.npy", "posteriors.npy", "face.mp4"
-# For OpenCV's FFmpeg: a play list that calls itself a video opens no other file and no address.
-ONLY_THIS_FILE = {"OPENCV_FFMPEG_CAPTURE_OPTIONS": f"protocol_whitelist;file|format_whitelist;{CONTAINERS}"}
 log = logging.getLogger(__name__)
 _turns = threading.BoundedSemaphore(AT_A_TIME)
 
@@ -114,7 +111,7 @@ def _work(video: Path, model: Path, patience: float) -> None:
 def environment() -> Mapping[str, str]:
     """The worker's: this package is found, and no other file is opened than the video."""
     path = os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")]))
-    return dict(os.environ) | ONLY_THIS_FILE | {"PYTHONPATH": path}
+    return dict(os.environ) | {"PYTHONPATH": path}
 
 
 def _heard(folder: Path) -> Heard:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipkd.errors import LipkdError
+from preprocessing.containers import ONLY_THIS_FILE
 
 Samples = NDArray[np.int16]
 RATE = 22050  # samples/s: what espeak speaks at
@@ -60,7 +61,7 @@ def read_sound(path: Path, span: tuple[float, float] | None = None) -> Sound:
     if not path.is_file():
         raise CannotAlign("no audio", "a folder of pictures has no sound")
     # file: because a name may look like a protocol or an option.
-    probe = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", f"file:{path}"]
+    probe = ["ffprobe", "-v", "error", *ONLY_THIS_FILE, "-show_streams", "-show_format", "-of", "json", f"file:{path}"]
     try:
         found = json.loads(_run(probe))
     except CannotAlign as error:
@@ -77,8 +78,8 @@ def read_sound(path: Path, span: tuple[float, float] | None = None) -> Sound:
     if duration is not None and duration > LONGEST:
         raise CannotAlign("too long", f"{duration:.0f} s, at most {LONGEST:.0f}: cut it into sentences")
     # Sound that starts after the picture is led in by silence, so that times are those of the picture.
-    decode = ["ffmpeg", "-nostdin", "-v", "error", "-ss", str(start), "-i", f"file:{path}", "-map", "0:a:0"]
-    decode += ["-t", str(min(end - start, LONGEST))]
+    decode = ["ffmpeg", "-nostdin", "-v", "error", *ONLY_THIS_FILE, "-ss", str(start), "-i", f"file:{path}"]
+    decode += ["-map", "0:a:0", "-t", str(min(end - start, LONGEST))]
     decode += ["-af", "aresample=async=1:first_pts=0", "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"]
     samples = np.frombuffer(_run(decode), "<i2").astype(np.int16)
     if len(samples) == 0:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.containers import ONLY_THIS_FILE
 from preprocessing.decoding import FPS, BadClip
 from preprocessing.quiet_cv2 import cv2
 
@@ -113,9 +114,11 @@ def why_unreadable(path: Path) -> BadClip:
     nothing = BadClip("unreadable video", "no picture stream that can be decoded")
     if (ffprobe := shutil.which("ffprobe")) is None:
         return nothing
-    command = [ffprobe, "-v", "error", "-show_entries", "stream=codec_type", "-of", "json", f"file:{path}"]
+    command = [ffprobe, "-v", "error", *ONLY_THIS_FILE, "-show_entries", "stream=codec_type", "-of", "json"]
     try:
-        ran = subprocess.run(command, capture_output=True, timeout=PROBE_S, stdin=subprocess.DEVNULL, check=False)
+        ran = subprocess.run(
+            [*command, f"file:{path}"], capture_output=True, timeout=PROBE_S, stdin=subprocess.DEVNULL, check=False
+        )
     except subprocess.TimeoutExpired:
         return nothing
     complaint = ran.stderr.decode(errors="replace")

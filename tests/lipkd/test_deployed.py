@@ -89,27 +89,6 @@ def test_a_branch_of_a_shared_trunk_is_deployed_with_its_averaged_weights(
         assert torch.equal(z[:length], posteriors[name][1])
 
 
-def test_a_branch_of_a_shared_trunk_stands_alone_with_its_averaged_weights(
-    tiny_store: ClipStore, tmp_path: Path
-) -> None:
-    """Method `one` with `training.ema`: deployed are the trunk and one branch, as the best epoch read with them."""
-    config = {
-        "data": {"store": str(tiny_store.path), "scenario": "unseen", "val_speakers": ["cleo"]},
-        "network": {"width": 0.125},
-        "cohort": {"method": "one", "peers": 2},
-        "training": {"epochs": 1, "batch_size": BATCH, "threads": 1, "device": "cpu", "ema": 0.9},
-    }
-    fit(parse_config(config), tmp_path / "trial")
-    trial = TrialFolder(tmp_path / "trial")
-    extract(trial, 1).save(tmp_path / "model")
-    reader = LipReader.load(tmp_path / "model", "cpu")
-    rows = trial.read_predictions("best")[:BATCH]
-    logits, lengths = reader.logits([tiny_store.read(tiny_store.clip(row["id"])) for row in rows])
-    posteriors = load_file(trial.posteriors)
-    for row, z, length in zip(rows, logits.softmax(-1).half(), lengths.tolist(), strict=True):
-        assert torch.equal(z[:length], posteriors[row["id"]][1])
-
-
 def test_the_folder_holds_one_peer_and_says_where_it_is_from(model: Path, trial: TrialFolder) -> None:
     assert sorted(path.name for path in model.iterdir()) == ["model.json", "weights.safetensors"]
     card = json.loads((model / "model.json").read_text(encoding="utf-8"))

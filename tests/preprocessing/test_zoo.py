@@ -60,6 +60,7 @@ ZOO: dict[str, tuple[Make, str]] = {
     "often.mp4": (filtered(GONE.format(2, 7) + "," + GONE.format(12, 17)), "face missing too often: in 48%"),
     "loop.mp4": (lambda good, to: to.symlink_to(to), "unreadable file: Too many levels of symbolic links"),
     "dangling.mp4": (lambda good, to: to.symlink_to("nowhere"), "unreadable file: No such file"),
+    "list.mp4": (lambda good, to: to.write_text(f"#EXTM3U\n#EXTINF:3,\n{good}\n#EXT-X-ENDLIST\n"), "not a video: "),
     "pipe.mp4": (lambda good, to: os.mkfifo(to), "not a file: "),
     "fast.mp4": (filtered("fps=240"), ""),
     "ntsc.mp4": (filtered("fps=30000/1001"), ""),
@@ -105,6 +106,6 @@ def test_every_animal_of_the_zoo(real_data: Path, tmp_path: Path, capsys: pytest
     assert {name for name, row in seen.items() if row["other_faces"]} == {"two faces"}
     assert seen["blink"]["longest_gap"] == 4
     printed = capsys.readouterr()
-    assert "layout speakers: 24 clips, whole faces" in printed.out
-    assert "9 of 24 clips accepted" in printed.out and "unreadable file" in printed.out
+    assert "layout speakers: 25 clips, whole faces" in printed.out
+    assert "9 of 25 clips accepted" in printed.out and "unreadable file" in printed.out
     assert "Traceback" not in printed.err
