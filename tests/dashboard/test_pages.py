@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import dashboard
 from dashboard.records import read_sweeps, read_trials
 from lipkd.store import ClipStore
 from tests.dashboard.conftest import PLAN
-from tests.dashboard.tracked import track_sweep
+from tests.dashboard.tracked import HOSTILE, track_hostile, track_sweep
 
 APP = Path(dashboard.__file__).with_name("app.py")
 
@@ -202,7 +203,7 @@ def test_compare_draws_any_other_metric(tracking: str, monkeypatch: pytest.Monke
 
 def test_compare_draws_settings_and_judges_two(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best setting that has a control, against it; the reader may choose two that cannot be judged."""
-    app = opened(tracking, "compare", monkeypatch, sweep="demo", of="settings (mean over seeds)")
+    app = opened(tracking, "compare", monkeypatch, sweep="demo", of="settings")
     assert app.multiselect(key="settings").value[0] == "attention ×2, width 1, epochs 4"
     assert len(app.get("vega_lite_chart")) == 3
     assert (chosen(app, "one"), chosen(app, "other")) == ("attention ×2, width 1, epochs 4", "vanilla, width 1")
@@ -398,3 +399,28 @@ def test_names_with_markup_are_shown_as_they_are(
         assert app.selectbox(key="sweep").value == name
         shown = [item.value for kind in (app.caption, app.markdown, app.info) for item in kind]
         assert not [text for text in shown if "![" in text or "<img" in text]
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("sweeps", {}),
+        ("leaderboard", {"deeper": "importance of parameters"}),
+        ("leaderboard", {"deeper": "parallel coordinates", "parameter": "x.note"}),
+        ("compare", {"of": "settings"}),
+        ("compare", {}),
+        ("replay", {"find": HOSTILE}),
+        ("replay", {}),
+        *(("errors", {"part": part}) for part in ("letters", "words", "speakers", "sentences", "A against B")),
+    ],
+)
+def test_hostile_names_and_texts_stay_text(
+    page: str, query: dict[str, str], mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sweep, trials, clips, transcripts, hypotheses, a parameter and a reason with markup, scripts and `../`."""
+    app = opened(track_hostile(mlruns, tiny_store), page, monkeypatch, **query)
+    assert app.selectbox(key="sweep").value == HOSTILE
+    shown = [item.value for kind in (app.caption, app.markdown, app.info, app.warning, app.error) for item in kind]
+    assert not [text for text in shown if re.search(r"(?<!\\)(<img|!\[|\]\()", text)]  # marks that are not escaped
+    assert "<img" not in written(app) and "</script" not in written(app)
+    assert "fault of lipkd" not in said(app)
