@@ -1,7 +1,7 @@
 # make setup   a .venv with everything in it; a second call takes seconds
 # make test    setup, then lint, types and tests
 # make chaos   sweeps whose processes and nodes are killed, whose tracking server is away, whose disk is full
-# make browser the dashboard in a real browser, and pictures of every page in docs/screenshots
+# make browser the dashboard in a real browser, on a live sweep too, and pictures of every page in docs/screenshots
 # make demo    setup, then a synthetic corpus, a sweep over it and the result table; a second call picks up where it was
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -68,6 +68,7 @@ chaos: setup
 
 browser: setup
 	$(BIN)/pytest tests/dashboard
+	$(BIN)/python -m tests.dashboard.live 20
 	$(BIN)/python -m tests.dashboard.screenshots docs/screenshots
 
 demo/corpus: | setup

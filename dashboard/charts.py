@@ -31,7 +31,8 @@ def by_group(data: pd.DataFrame, colours: Mapping[str, str], symbol: str) -> alt
     """Colour says the group; only the groups that are drawn stand in the legend."""
     there = [name for name in colours if name in set(data["group"])]
     scale = alt.Scale(domain=there, range=[colours[name] for name in there])
-    return alt.Color("group:N", scale=scale, legend=alt.Legend(title=None, orient="top", symbolType=symbol, columns=4))
+    legend = alt.Legend(title=None, orient="top", symbolType=symbol, symbolOpacity=1, columns=4)
+    return alt.Color("group:N", scale=scale, legend=legend)
 
 
 def curve_rows(trials: Sequence[Trial], curves: Sequence[Curve], factor: float) -> list[dict[str, Any]]:

@@ -17,15 +17,15 @@ from dashboard.tables import differing_parameters, verdicts
 
 MOST = 20
 SUGGESTED = 6
-TRIALS, SETTINGS = "trials", "settings (mean over seeds)"
+TRIALS, SETTINGS = "trials", "settings"
 RATES = {"val/wer": "WER, %", "val/cer": "CER, %"}
 
 
 def page() -> None:
     _, trials = shell.choose_sweep()
     colours = charts.group_colours(trials)
-    left, right = st.columns([1, 4], vertical_alignment="bottom")
-    told = "A setting is all trials that differ in nothing but the seed."
+    left, right = st.columns([1, 4], vertical_alignment="top")
+    told = "A setting is all trials that differ in nothing but the seed: its curve is their mean."
     by = links.one_of(left, "Curves of", [TRIALS, SETTINGS], key="of", default=TRIALS, help=told)
     found = settings(trials)
     chosen = chosen_settings(right, found, colours) if by == SETTINGS else chosen_trials(right, trials, colours)

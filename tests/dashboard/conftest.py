@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from mlflow import MlflowClient
 
 from lipkd.store import ClipStore
@@ -53,3 +54,9 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     folder = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def fresh_caches() -> None:
+    st.cache_data.clear()
+    st.cache_resource.clear()

@@ -20,8 +20,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from dashboard.records import read_sweeps, read_trials
+from lipkd.store import ClipStore
 from tests.dashboard.filmed import film, needs_ffmpeg, store_of
-from tests.dashboard.tracked import Planned, track_sweep
+from tests.dashboard.tracked import HOSTILE, Planned, track_hostile, track_sweep
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -37,6 +38,14 @@ PROBE = re.compile(r"/(sweeps|compare|replay|errors|try_it)/_stcore/(health|host
 PLAYER = "[...document.querySelectorAll('*')].find(e => e.shadowRoot?.querySelector('.player')).shadowRoot"
 HOSTILE_ID = "ada/../../<img src=x onerror=alert(1)>'\""
 HOSTILE_TEXT = "</script><img src=x onerror=alert(name)> ${alert(name)}"
+# Elements that only injected markup makes, also in shadow trees.
+INJECTED = """() => {
+  const bad = '[onerror], [onload], img[src="x"], img[src*="stranger"], a[href^="javascript:"]';
+  const trees = [document];
+  for (const tree of trees)
+    for (const element of tree.querySelectorAll('*')) if (element.shadowRoot) trees.push(element.shadowRoot);
+  return trees.flatMap(tree => [...tree.querySelectorAll(bad)].map(element => element.outerHTML));
+}"""
 PATIENCE = 60_000  # milliseconds, on a busy machine
 
 expect.set_options(timeout=PATIENCE)
@@ -163,7 +172,7 @@ def names(tracking: str) -> dict[str, str]:
 def test_every_page_opens(tab: Tab) -> None:
     """The pages with their tables, charts and video, and nothing in the console."""
     for path, title, charts in (
-        ("", "Leaderboard", 1),
+        ("", "Leaderboard", 2),
         ("compare", "Compare", 3),
         ("replay", "Replay", 0),
         ("errors", "Errors", 1),
@@ -342,3 +351,27 @@ def test_a_row_of_the_errors_leads_to_its_clips(tab: Tab, names: dict[str, str])
     assert word in tab.page.get_by_test_id("reference").inner_text().split()
     assert tab.query()["a"] == [names["vanilla-w0.5"]]
     tab.sound()
+
+
+def test_hostile_names_and_texts_do_nothing(
+    tab: Tab, tmp_path: Path, empty_database: Path, tiny_store: ClipStore
+) -> None:
+    """No dialog opens and no element comes from a name, a transcript or a hypothesis, on any page."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    with serve(track_hostile(tmp_path, tiny_store), tmp_path / "log") as address:
+        tab.root = address
+        for path, query in (
+            ("sweeps", {}),
+            ("", {"deeper": "parallel coordinates"}),
+            ("compare", {"of": "settings"}),
+            ("replay", {}),
+            ("errors", {"part": "words"}),
+        ):
+            tab.open(path, **query)
+            assert tab.query()["sweep"] == [HOSTILE]
+            box = tab.page.get_by_test_id("stVegaLiteChart").first
+            for place in range(8 if box.count() else 0):  # tooltips, too
+                box.hover(position={"x": 60 + 60 * place, "y": 100 + 12 * place})
+            tab.page.wait_for_timeout(300)
+            assert tab.page.evaluate(INJECTED) == [], path
+        assert not [error for error in tab.errors if "dialog" in error]

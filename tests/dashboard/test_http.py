@@ -12,7 +12,7 @@ import pytest
 from dashboard import records
 from dashboard.verdict import verdict
 from tests.chaos.arena import Server
-from tests.dashboard.test_pages import PAGES, opened, said
+from tests.dashboard.opening import PAGES, opened, said
 
 
 @pytest.fixture(scope="module")

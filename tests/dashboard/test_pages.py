@@ -2,75 +2,19 @@
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-import dashboard
 from dashboard.records import read_sweeps, read_trials
 from lipkd.store import ClipStore
 from tests.dashboard.conftest import PLAN
+from tests.dashboard.opening import chosen, named, opened, played, said, written
 from tests.dashboard.tracked import track_sweep
 
-APP = Path(dashboard.__file__).with_name("app.py")
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-
-
-def opened(uri: str | None, page: str, monkeypatch: pytest.MonkeyPatch, **query: str | list[str]) -> AppTest:
-    """A page as a link to it opens it."""
-    monkeypatch.delenv("LIPKD_TRACKING_URI", raising=False)
-    if uri is not None:
-        monkeypatch.setenv("LIPKD_TRACKING_URI", uri)
-    app = AppTest.from_file(str(APP), default_timeout=60)
-    if page != "leaderboard":
-        app.run().switch_page(f"views/{page}.py")
-    for key, value in query.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-def said(app: AppTest) -> str:
-    """All sentences of the page that report something."""
-    return "\n".join(item.value for kind in (app.info, app.warning, app.error) for item in kind).replace("\\", "")
-
-
-def chosen(app: AppTest, key: str) -> str:
-    """What a menu is set to."""
-    return str(app.selectbox(key=key).value)
-
-
-def played(app: AppTest) -> dict[str, Any]:
-    """What the player is told."""
-    (component,) = app.get("bidi_component")
-    told: dict[str, Any] = json.loads(component.proto.json)
-    return told
-
-
-def written(app: AppTest) -> str:
-    """All HTML of the page."""
-    return "\n".join(item.value for item in app.html)
-
-
-def named(uri: str, start: str) -> str:
-    """The full name of the only demo trial that begins so."""
-    demo = next(sweep for sweep in read_sweeps(uri) if sweep.name == "demo")
-    (name,) = (t.name for t in read_trials(uri, demo) if t.name.startswith(start))
-    return name
-
-
-PAGES = ("sweeps", "leaderboard", "compare", "replay", "errors")
+pytestmark = pytest.mark.usefixtures("fresh_caches")
 
 
 def test_leaderboard_lists_every_trial_the_best_first(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +149,7 @@ def test_compare_draws_any_other_metric(tracking: str, monkeypatch: pytest.Monke
 
 def test_compare_draws_settings_and_judges_two(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best setting that has a control, against it; the reader may choose two that cannot be judged."""
-    app = opened(tracking, "compare", monkeypatch, sweep="demo", of="settings (mean over seeds)")
+    app = opened(tracking, "compare", monkeypatch, sweep="demo", of="settings")
     assert app.multiselect(key="settings").value[0] == "attention ×2, width 1, epochs 4"
     assert len(app.get("vega_lite_chart")) == 3
     assert (chosen(app, "one"), chosen(app, "other")) == ("attention ×2, width 1, epochs 4", "vanilla, width 1")
@@ -330,89 +274,3 @@ def test_a_filter_that_hides_the_clip_chooses_another(
     assert not app.exception and not app.error
     assert chosen(app, "clip").startswith("ben/")
     assert len(app.dataframe[0].value) == 6
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_an_empty_store_says_what_to_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = opened(f"sqlite:///{tmp_path / 'mlflow.db'}", page, monkeypatch)
-    assert "There is no sweep here yet" in said(app)
-    assert app.code[0].value == "lipkd sweep tuning/sweeps/demo.yaml"
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_dead_server_is_one_sentence(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    app = opened("http://127.0.0.1:1", page, monkeypatch)
-    assert said(app).startswith("MLflow at http://127.0.0.1:1 cannot be read")
-
-
-def test_started_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "start the dashboard with `lipkd dashboard`" in said(opened(None, "leaderboard", monkeypatch))
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_sweep_whose_trials_have_not_reported(
-    page: str, mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uri = track_sweep(mlruns, "new", tiny_store, [], PLAN[-1:])
-    app = opened(uri, page, monkeypatch)
-    assert not app.error
-    assert said(app)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_sweep_without_trials(
-    page: str, mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = opened(track_sweep(mlruns, "bare", tiny_store, [], []), page, monkeypatch)
-    assert "The sweep bare has no trial yet" in said(app)
-    assert app.code[0].value == "lipkd sync"
-
-
-def test_a_store_that_moved_is_asked_for(
-    tmp_path: Path, mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Texts and posteriors stay; the video comes back when the reader says where the store is now."""
-    old, new = tmp_path / "old", tmp_path / "new"
-    shutil.copytree(tiny_store.path, old)
-    store = ClipStore.open(old)
-    uri = track_sweep(mlruns, "moved", store, store.clips[:3], PLAN[:1])
-    old.rename(new)
-    app = opened(uri, "replay", monkeypatch)
-    assert f"The clip store {old} is not there" in said(app)
-    assert "ada/0" in chosen(app, "clip") and 'data-testid="reference"' in written(app)
-    assert played(app)["video"] is None and played(app)["readers"][0]["map"]
-    app.text_input(key="store path").set_value(str(tmp_path / "nowhere")).run()
-    assert f"The clip store {tmp_path / 'nowhere'} is not there" in said(app)
-    app.text_input(key="store path").set_value(str(new)).run()
-    assert not app.exception and not said(app)
-    assert played(app)["video"]
-
-
-def test_a_store_that_changed_is_told(mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = ClipStore(tiny_store.path, tiny_store.meta | {"digest": "0" * 64}, tiny_store.clips, tiny_store.frames)
-    uri = track_sweep(mlruns, "changed", other, tiny_store.clips[:2], PLAN[:1])
-    assert "has changed since this trial was trained" in said(opened(uri, "replay", monkeypatch))
-
-
-def test_a_fault_of_ours_is_no_stack_trace(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("inner detail")
-
-    monkeypatch.setattr("dashboard.cached.trials", fail)
-    text = said(opened(tracking, "compare", monkeypatch, sweep="demo"))
-    assert text == "This page failed, which is a fault of lipkd; the dashboard's terminal says more."
-
-
-def test_names_with_markup_are_shown_as_they_are(
-    mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = "![x](http://stranger/x.png) <img src=x onerror=alert(1)> ' \" ../.."
-    uri = track_sweep(mlruns, name, tiny_store, tiny_store.clips[:2], PLAN[:1])
-    for page in PAGES:
-        app = opened(uri, page, monkeypatch)
-        assert not app.error
-        assert app.selectbox(key="sweep").value == name
-        shown = [item.value for kind in (app.caption, app.markdown, app.info) for item in kind]
-        assert not [text for text in shown if "![" in text or "<img" in text]

@@ -1,5 +1,6 @@
 """A tracking database with one sweep, written through MlflowClient as docs/formats.md says."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -176,3 +177,28 @@ def _log_artifacts(
     file.write_bytes(safetensors.numpy.save(posteriors, {"alphabet": LETTERS}))
     client.log_artifact(run, str(file), "predictions")
     file.unlink()
+
+
+HOSTILE = "<img src=x onerror=alert(a)> ![x](http://stranger/x.png) [l](javascript:alert(b)) ' \" ../../etc ${alert(c)}"
+
+
+def track_hostile(folder: Path, store: ClipStore, *, began: float = 0.0) -> str:
+    """A sweep, called HOSTILE, whose trials, clips, transcripts, hypotheses and parameters are hostile, too."""
+    clips = [dataclasses.replace(clip, id=f"{HOSTILE}/{n}", text=HOSTILE) for n, clip in enumerate(store.clips[:3])]
+    plan = [Planned((0.9, 0.5), (0.5, 0.2), method, 2, seed=n) for method in ("dml", "attention") for n in range(4)]
+    plan.append(Planned((), (), "sequence", 2, state="failed", reason=HOSTILE))
+    uri = track_sweep(folder, HOSTILE, store, clips, plan, began=began)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("lipkd")
+    assert experiment is not None
+    for number, run in enumerate(client.search_runs([experiment.experiment_id], "tags.`lipkd.kind` = 'trial'")):
+        if run.data.tags["lipkd.sweep"] != HOSTILE:
+            continue
+        client.update_run(run.info.run_id, name=f"{HOSTILE} {number}")
+        client.log_param(run.info.run_id, "x.note", f"{HOSTILE} {number % 2}")
+        if run.data.tags["lipkd.state"] == "finished":
+            said = {"hypotheses": [HOSTILE, f"</script>{HOSTILE}"], "ensemble": HOSTILE}
+            rows = [{"id": clip.id, "reference": clip.text} | said for clip in clips]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            client.log_text(run.info.run_id, text, "predictions/best.jsonl")
+    return uri
