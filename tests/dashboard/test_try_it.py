@@ -14,8 +14,8 @@ from dashboard import shell
 from preprocessing.synth import draw_clip, write_video
 from tests.dashboard.deployed import deploy
 from tests.dashboard.filmed import needs_ffmpeg
-from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, Tab, serve
 from tests.dashboard.opening import opened, played, said
+from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, Tab, serve
 
 HOSTILE = "![x](http://stranger/x.png) <img src=x onerror=alert(1)>"
 FRAMES = draw_clip(7, 0, 0)[1]
