@@ -60,7 +60,7 @@ lint: setup
 test: lint
 	$(BIN)/pytest
 
-# Not part of the tests, which have a miniature of it: RUNS=20 takes most of an hour on two cores.
+# Not part of the tests, which have a miniature of it; a run takes minutes.
 chaos: setup
 	@$(MAKE) --no-print-directory system DEBIAN=postgresql
 	$(BIN)/pytest -m storm

@@ -30,8 +30,14 @@ class Reader:
         return said.ensemble if self.voice == "ensemble" else said.hypotheses[int(self.voice.removeprefix("peer "))]
 
 
-def choose_readers(labels: dict[str, Trial]) -> list[Reader]:
-    """Trial A, and B if one is chosen, by their labels; the first one is A at first."""
+def choose_readers() -> list[Reader]:
+    """Trial A of the sweep, and B if one is chosen; the first one is A at first. None, and the page says so, while no
+    trial has predictions."""
+    _, trials = shell.choose_sweep()
+    labels = shell.trial_labels([trial for trial in trials if trial.best_epoch is not None])
+    if not labels:
+        st.info("No trial has predictions yet: they appear with the first epoch.", icon=":material/hourglass_empty:")
+        return []
     first, second = st.columns(2)
     names = list(labels)
     a = links.select(first, "Trial A", names, key="a", default=names[0]) or names[0]

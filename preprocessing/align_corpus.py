@@ -24,8 +24,9 @@ from preprocessing.align_file import SILENCE, UNITS, Alignment, Segment, read_al
 from preprocessing.aligner import Aligner
 from preprocessing.layout import Source, below
 from preprocessing.layouts import choose, find_sources
+from preprocessing.left_out import CannotAlign
 from preprocessing.progress import OnProgress, Progress
-from preprocessing.speech import RATE, CannotAlign, Sound, find_speech, read_sound, require_ffmpeg
+from preprocessing.speech import RATE, Sound, find_speech, read_sound, require_ffmpeg
 from preprocessing.transcripts import Transcript, find_transcript, read_table, spoken_form
 
 FPS = 25.0  # of the frames that an .align file counts, whatever the video's own rate

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipkd.errors import LipkdError
-from preprocessing.speech import RATE, CannotAlign, Samples
+from preprocessing.left_out import CannotAlign
+from preprocessing.speech import RATE, Samples
 
 WORKER = Path(__file__).with_name("aeneas_worker.py")
 PATIENCE = 120.0  # seconds for one clip

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipkd.store import Frames
-from preprocessing.decoding import BadClip, read_pictures
+from preprocessing.decoding import read_pictures
+from preprocessing.left_out import BadClip
 from preprocessing.quiet_cv2 import cv2
 from preprocessing.ticks import Span, video_pictures
 

@@ -1,4 +1,4 @@
-"""A clip as a folder of numbered pictures, and how a clip that cannot be used says so."""
+"""A clip as a folder of numbered pictures."""
 
 import re
 from collections.abc import Iterator
@@ -8,21 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.left_out import BadClip
 from preprocessing.quiet_cv2 import cv2
 
 FPS = 25.0  # of every clip in a store
-
-
-class BadClip(Exception):
-    """A clip that cannot be used: the `kind` of the fault, for counting, and what exactly it is."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(kind, detail)
-        self.kind = kind
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.detail}"
 
 
 def read_pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:

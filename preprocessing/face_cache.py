@@ -11,9 +11,9 @@ import numpy as np
 
 from lipkd.files import write_atomic
 from lipkd.store import Frames
-from preprocessing.decoding import BadClip
 from preprocessing.faces import CropOptions, crop_mouth
 from preprocessing.layout import Source
+from preprocessing.left_out import BadClip
 from preprocessing.ticks import check_file
 
 RECIPE = 1  # counts up when the same video gives other crops

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from lipkd.store import Frames
-from preprocessing.decoding import BadClip, read_pictures
+from preprocessing.decoding import read_pictures
 from preprocessing.geometry import Pose, crop, crop_matrix, halvings_for, longest_gap, pose_of
 from preprocessing.landmarks import follow_face
+from preprocessing.left_out import BadClip
 from preprocessing.ticks import Picture, Span, video_pictures
 
 OUTSIDE = 0.2  # share of the frames in which the mouth may lie outside the picture

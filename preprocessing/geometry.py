@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from lipkd.store import Frames
-from preprocessing.decoding import BadClip
 from preprocessing.landmarks import KEPT, LIPS, NOSE_TIP, Points
+from preprocessing.left_out import BadClip
 from preprocessing.quiet_cv2 import cv2
 from preprocessing.ticks import Picture
 

@@ -14,8 +14,9 @@ from lipkd.files import write_jsonl
 from lipkd.store import Frames, StoreWriter
 from lipkd.text import Alphabet
 from preprocessing.align_file import Alignment, read_align
-from preprocessing.decoding import FPS, BadClip
+from preprocessing.decoding import FPS
 from preprocessing.layout import Source, below
+from preprocessing.left_out import BadClip
 from preprocessing.progress import OnProgress, Progress
 from preprocessing.transcripts import text_of
 

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 
-from preprocessing.decoding import BadClip
 from preprocessing.layout import Source
+from preprocessing.left_out import BadClip
 from preprocessing.packing import Prepared
 
 AHEAD = 4  # clips in flight per worker: keeps all busy, bounds the memory

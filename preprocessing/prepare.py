@@ -19,11 +19,11 @@ from lipkd.store import Frames, StoreWriter
 from lipkd.text import LETTERS, Alphabet
 from preprocessing.bundle import digest_of, find_bundle
 from preprocessing.crops import LARGEST_CROP, picture_width, read_crops, to_grey
-from preprocessing.decoding import BadClip
 from preprocessing.face_cache import FaceCache, Seen
 from preprocessing.faces import CropOptions
 from preprocessing.layout import Source, as_text
 from preprocessing.layouts import Layout, choose, find_sources
+from preprocessing.left_out import BadClip
 from preprocessing.packing import Prepared, Summary, check_fit, transcript_of, write_store
 from preprocessing.pool import check_all
 from preprocessing.progress import OnProgress

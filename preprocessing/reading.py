@@ -8,8 +8,8 @@ from lipkd.errors import LipkdError
 from lipkd.store import Frames
 from preprocessing.bundle import find_bundle
 from preprocessing.crops import LARGEST_CROP, picture_width, read_crops, to_grey
-from preprocessing.decoding import BadClip
 from preprocessing.faces import CropOptions, crop_mouth
+from preprocessing.left_out import BadClip
 from preprocessing.ticks import check_file
 
 

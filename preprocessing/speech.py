@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lipkd.errors import LipkdError
 from preprocessing.containers import ONLY_THIS_FILE
+from preprocessing.left_out import CannotAlign
 
 Samples = NDArray[np.int16]
 RATE = 22050  # samples/s: what espeak speaks at
@@ -27,18 +28,6 @@ UTTERANCE = 0.2  # seconds of speech; less, apart from the rest, is a cough
 LEAD, TRAIL = 0.04, 0.03  # seconds of soft sounds before and after what is loud enough
 LONGEST = 60.0  # seconds
 PATIENCE = 120  # seconds for one call of FFmpeg
-
-
-class CannotAlign(Exception):
-    """A clip that gets no alignment: the `kind` of the reason, for counting, and what exactly it is."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(kind, detail)
-        self.kind = kind
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.detail}"
 
 
 @dataclass(frozen=True)

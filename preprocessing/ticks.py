@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.containers import ONLY_THIS_FILE
-from preprocessing.decoding import FPS, BadClip
+from preprocessing.decoding import FPS
+from preprocessing.left_out import BadClip
 from preprocessing.quiet_cv2 import cv2
 
 Picture = NDArray[np.uint8]  # (h, w, 3), BGR

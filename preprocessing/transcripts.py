@@ -17,7 +17,7 @@ from lipkd.errors import LipkdError
 from lipkd.files import read_jsonl
 from preprocessing.align_file import SILENCE, read_align
 from preprocessing.layout import Source
-from preprocessing.speech import CannotAlign
+from preprocessing.left_out import CannotAlign
 
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GRID_SLOTS: tuple[Mapping[str, str], ...] = (

@@ -19,12 +19,9 @@ MOST = 40  # confusions that are listed
 
 
 def page() -> None:
-    _, trials = shell.choose_sweep()
-    labels = shell.trial_labels([trial for trial in trials if trial.best_epoch is not None])
-    if not labels:
-        st.info("No trial has predictions yet: they appear with the first epoch.", icon=":material/hourglass_empty:")
+    readers = choose_readers()
+    if not readers:
         return
-    readers = choose_readers(labels)
     summary(readers)
     part = links.one_of(st.container(), "Errors by", PARTS, key="part", default=PARTS[0])
     a = readers[0]

@@ -23,12 +23,9 @@ AHEAD = 2  # clips that are encoded before they are asked for
 
 
 def page() -> None:
-    _, trials = shell.choose_sweep()
-    labels = shell.trial_labels([trial for trial in trials if trial.best_epoch is not None])
-    if not labels:
-        st.info("No trial has predictions yet: they appear with the first epoch.", icon=":material/hourglass_empty:")
+    readers = choose_readers()
+    if not readers:
         return
-    readers = choose_readers(labels)
     rows = chosen_clips(readers)
     if not rows:
         st.info("No clip fits these filters.", icon=":material/filter_alt_off:")

@@ -20,7 +20,8 @@ from preprocessing.align_corpus import Summary, doubt, to_segments
 from preprocessing.align_file import Segment, read_align
 from preprocessing.aligner import Aligner
 from preprocessing.compare_align import compare_alignments
-from preprocessing.speech import RATE, CannotAlign, Samples
+from preprocessing.left_out import CannotAlign
+from preprocessing.speech import RATE, Samples
 
 STAND_IN = """
 import json, sys, wave

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing.decoding import BadClip
 from preprocessing.geometry import LIP_POINTS, TIP, Pose, crop_matrix, pose_of
 from preprocessing.landmarks import KEPT, Points, follow_face
+from preprocessing.left_out import BadClip
 from preprocessing.quiet_cv2 import cv2
 from preprocessing.ticks import Picture, video_pictures
 

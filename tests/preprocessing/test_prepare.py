@@ -14,9 +14,9 @@ from lipkd.errors import LipkdError
 from lipkd.files import read_jsonl
 from lipkd.store import ClipStore
 from preprocessing import pool
-from preprocessing.decoding import BadClip
 from preprocessing.faces import CropOptions
 from preprocessing.layout import Source, find_clips
+from preprocessing.left_out import BadClip
 from preprocessing.packing import Prepared
 from preprocessing.pool import check_all
 from preprocessing.prepare import prepare_corpus

@@ -11,7 +11,7 @@ import preprocessing.reading
 from lipkd.errors import LipkdError
 from lipkd.store import Frames
 from preprocessing.crops import read_crops
-from preprocessing.decoding import BadClip
+from preprocessing.left_out import BadClip
 from preprocessing.reading import MouthReader
 from preprocessing.synth import make_corpus
 

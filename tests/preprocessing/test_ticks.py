@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocessing.decoding import BadClip
+from preprocessing.left_out import BadClip
 from preprocessing.ticks import check_file, video_pictures
 
 FFMPEG = ("ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi")

@@ -7,7 +7,7 @@ import pytest
 
 from lipkd.errors import LipkdError
 from preprocessing.layout import Source
-from preprocessing.speech import CannotAlign
+from preprocessing.left_out import CannotAlign
 from preprocessing.transcripts import find_transcript, grid_words, read_table, spoken_form
 
 

@@ -14,7 +14,7 @@ COHORTS = [{"method": "independent", "peers": 1}, {"method": "attention", "peers
 
 def planner(space: dict[str, Any], trial: dict[str, Any] | None = None, **fields: Any) -> Planner:
     content = {"name": "s", "trial": trial or {"data": {"store": "here"}}, "space": space, **fields}
-    return Planner(validate(SweepConfig, content, "s.yaml"), Path("/root/of/sweep"), where="s.yaml")
+    return Planner(validate(SweepConfig, content, "s.yaml"), Path("/of/sweep"), where="s.yaml")
 
 
 def test_a_grid_with_seeds() -> None:
@@ -42,14 +42,14 @@ def test_a_mapping_is_merged_into_its_part() -> None:
 
 def test_a_relative_store_is_relative_to_the_root_and_threads_are_filled_in() -> None:
     p = planner({"data.store": ["a/b", "/abs"]})
-    assert [t.config.data.store for t in p.trials()] == ["/root/of/sweep/a/b", "/abs"]
+    assert [t.config.data.store for t in p.trials()] == ["/of/sweep/a/b", "/abs"]
     threads = Planner(p.sweep, p.root, threads=3)
     assert [t.config.training.threads for t in threads.trials()] == [3, 3]
     assert [t.name for t in threads.trials()] == [t.name for t in p.trials()]  # threads don't make another trial
 
 
 def test_a_trial_to_start_from_is_relative_to_the_root_too() -> None:
-    with pytest.raises(LipkdError, match=r"s\.yaml, space: training\.init_from = /root/of/sweep/a/b: no trial"):
+    with pytest.raises(LipkdError, match=r"s\.yaml, space: training\.init_from = /of/sweep/a/b: no trial"):
         planner({"training.init_from": [None, "a/b"]}).trials()
 
 
