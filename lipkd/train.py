@@ -27,7 +27,7 @@ from lipkd.averaging import averaged_copy, follow
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
 from lipkd.config import TrainingConfig, TrialConfig, differing_fields, parse_config
-from lipkd.device import autocast, peak_megabytes, prepare_device
+from lipkd.device import Usage, autocast, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluate import Reading, rates, read_clips
 from lipkd.files import write_atomic, write_json, write_jsonl
@@ -84,6 +84,7 @@ class Trainer:
         self.config = config
         self.folder = folder
         self.device = prepare_device(config.training)
+        self.usage = Usage(self.device)
         store = ClipStore.open(config.data.store)
         split = make_split(store, config.data)
         by_id = {clip.id: clip for clip in store.clips}
@@ -156,8 +157,7 @@ class Trainer:
         self._keep_predictions(reading, better=better)
         metrics["time/clips_per_s"] = len(self.train_clips) / train_seconds
         metrics["time/epoch_s"] = time.monotonic() - began
-        metrics["memory/peak_mb"] = peak_megabytes(self.device)
-        return metrics
+        return metrics | self.usage.metrics()
 
     def _train_epoch(self) -> dict[str, float]:
         config, training = self.config, self.config.training

@@ -23,7 +23,7 @@ from lipkd.text import letters
 from lipkd.train import distill_weight, fading_weight, fit, learning_rate
 from lipkd.trial import TrialFolder
 
-COST = ("time/", "memory/")
+COST = ("time/", "memory/", "system/")
 
 
 def config_of(store: ClipStore, **parts: Any) -> TrialConfig:
@@ -66,7 +66,8 @@ def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> No
     assert reported[-1][1] == last
     expected = {"val/wer", "val/wer_best_peer", "val/wer_ensemble", "val/wer/peer_0", "val/wer/peer_1", "val/bleu"}
     expected |= {"train/ctc/peer_1", "train/distill/peer_0", "train/ctc_ensemble", "train/weight/peer_0", "best/wer"}
-    expected |= {"time/epoch_s", "time/clips_per_s", "memory/peak_mb", "train/distill_weight", "val/cer_as_written"}
+    expected |= {"time/epoch_s", "time/clips_per_s", "memory/peak_mb", "system/cpu_percent"}
+    expected |= {"train/distill_weight", "val/cer_as_written"}
     assert expected <= last.keys()
     assert all(math.isfinite(value) for value in last.values())
     assert last["val/wer"] == pytest.approx((last["val/wer/peer_0"] + last["val/wer/peer_1"]) / 2)
