@@ -26,7 +26,7 @@ from lipkd import checkpoint
 from lipkd.averaging import averaged_copy, follow
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
-from lipkd.config import Change, TrainingConfig, TrialConfig, differing_fields, parse_config
+from lipkd.config import TrainingConfig, TrialConfig, differing_fields, parse_config
 from lipkd.device import autocast, peak_megabytes, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluate import Reading, rates, read_clips
@@ -93,7 +93,7 @@ class Trainer:
     def __init__(self, config: TrialConfig, folder: TrialFolder, watched: Collection[str] = ()) -> None:
         self.config = config
         self.lineage = folder.lineage()
-        self.scheduled = with_changes(config, (Change(after=t.epoch, values=t.values) for t in self.lineage))
+        self.scheduled = with_changes(config, (takeover.change() for takeover in self.lineage))
         self.watched = sorted({*watched, *scheduled_keys(self.scheduled)})
         self.folder = folder
         self.device = prepare_device(config.training)

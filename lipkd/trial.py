@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lipkd.config import TrialConfig, parse_config
+from lipkd.config import Change, TrialConfig, parse_config
 from lipkd.errors import LipkdError
 from lipkd.files import read_jsonl, write_json
 
@@ -34,6 +34,10 @@ class Takeover:
     donor: str
     before: dict[str, int | float]
     values: dict[str, int | float]
+
+    def change(self) -> Change:
+        """What it makes of the trial's schedule."""
+        return Change(after=self.epoch, values=self.values)
 
     def to_json(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "from": self.donor, "before": self.before, "values": self.values}
@@ -86,6 +90,11 @@ class TrialFolder:
     def lineage(self) -> list[Takeover]:
         """Whose weights the trial went on from, in order; empty for all but some trials of a population."""
         return [Takeover.from_json(row) for row in read_jsonl(self.lineage_file)] if self.lineage_file.is_file() else []
+
+    def donor(self) -> str:
+        """The trial whose weights it went on from last; empty for its own."""
+        lineage = self.lineage()
+        return lineage[-1].donor if lineage else ""
 
     def split(self) -> dict[str, Any]:
         """`train`, `val`, `test` (clip ids) and `store_digest`; empty before training has begun."""
