@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from lipkd import checkpoint
+from lipkd.cli import main
 from lipkd.config import parse_config, validate
 from lipkd.errors import LipkdError
 from lipkd.files import write_json, write_jsonl
@@ -18,7 +19,7 @@ from lipkd.store import ClipStore
 from lipkd.train import fit
 from lipkd.trial import Journal, Takeover, TrialFolder
 from tests.tuning.trials import trial_config, write_trial
-from tuning.best import best_schedule, best_trial, config_behind
+from tuning.best import best_trial, config_behind
 from tuning.generations import decisions, reached, refuse_strangers, run_generations, take_over
 from tuning.plan import Planned, Planner
 from tuning.record import SweepRecord, begin, driver_lock
@@ -317,7 +318,9 @@ def numbers(folder: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in r.metrics.items() if not k.startswith((*COST, "schedule/", "best/"))} for r in reports]
 
 
-def test_the_best_schedule_trained_again_is_the_best_trial_to_the_bit(tiny_store: ClipStore, tmp_path: Path) -> None:
+def test_the_best_schedule_trained_again_is_the_best_trial_to_the_bit(
+    tiny_store: ClipStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Real training, and no other randomness than the seed's: what a population has found is a trial like any other."""
     content = {
         "name": "p",
@@ -362,7 +365,9 @@ def test_the_best_schedule_trained_again_is_the_best_trial_to_the_bit(tiny_store
     assert all(f"schedule/{key}" in r.metrics for key in plan.stopping.mutate for r in taker.reports())
     # What the sweep's end tells the reader to do gives the best value that any trial had.
     winner, epoch, value = best_trial(folder, plan)
-    text = best_schedule(folder)
+    capsys.readouterr()
+    assert main(["sweep", str(folder), "--best-schedule"]) == 0
+    text = capsys.readouterr().out
     assert text.startswith(f"# the best of sweep p: {winner.name}, epoch {epoch}, val/ctc {value:.4g}\n")
     fit(parse_config(yaml.safe_load(text)), tmp_path / "best")
     assert numbers(tmp_path / "best")[epoch - 1] == numbers(winner.path)[epoch - 1]
