@@ -46,7 +46,8 @@ class Trial:
     `method` is `vanilla` for one peer that learns alone. `width` is text because peers may differ in it
     ("1+0.5"). `wer_ensemble` is that of the best epoch. `epochs` counts reported epochs, `seconds` is what they cost.
     `config` is the whole configuration, flattened with dots; `latest` the last value of every metric; `began` and
-    `ended` are in Unix seconds.
+    `ended` are in Unix seconds. `donor` is the trial of its population whose weights it went on from last, if any: then
+    its configuration is only where it began.
     """
 
     run_id: str
@@ -75,6 +76,7 @@ class Trial:
     began: float
     ended: float | None
     experiment_id: str
+    donor: str = ""
 
     @property
     def group(self) -> str:
@@ -231,6 +233,7 @@ def _trial(run: Run) -> Trial:
         ended=None if run.ended is None else run.ended / 1000,
         latest=dict(metrics),
         experiment_id=run.experiment_id,
+        donor=tags.get("lipkd.donor", ""),
     )
 
 

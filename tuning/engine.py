@@ -8,8 +8,9 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -17,6 +18,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from lipkd.errors import LipkdError
+from tuning.generations import reached, run_generations
 from tuning.plan import Planned, Planner
 from tuning.progress import Progress
 from tuning.record import SweepRecord
@@ -156,19 +158,46 @@ def run_trials(
     tend: Callable[[], None],
     *,
     more: bool = True,
-) -> None:
-    """Train the waiting trials, and with Optuna and `more` those that it asks for; returns when all have ended,
-    when the time is spent, when interrupted or asked to stop, or when the disk is full. `epochs` is the most that
-    a trial has.
+    until: Mapping[str, int] = MappingProxyType({}),
+) -> Shares:
+    """Train the waiting trials, those in `until` up to that epoch, and with Optuna and `more` those that it asks for;
+    returns when all have ended or wait there, when the time is spent, when interrupted or asked to stop, or when the
+    disk is full. `epochs` is the most that a trial has. What it returns is what each trial had in the end.
 
     Trials that ran out of memory go on from their checkpoints when the others are through, with half as many
     beside them, until they fit or are alone.
     """
-    _run(planner, record, waiting, shares, epochs, tend, more=more)
-    while (crowded := out_of_memory(record)) and (roomier := shares.halved()) and not record.open():
+
+    def unfinished() -> bool:
+        return any(reached(record.trial_folder(t)) < until.get(t.name, math.inf) for t in record.open())
+
+    _run(planner, record, waiting, shares, epochs, tend, until, more=more)
+    while (crowded := out_of_memory(record)) and (roomier := shares.halved()) and not unfinished():
         shares = roomier
         print(f"{len(crowded)} trials ran out of memory: once more, {shares.text()}", flush=True)
-        _run(planner, record, crowded, shares, epochs, tend, more=False)
+        _run(planner, record, crowded, shares, epochs, tend, until, more=False)
+    return shares
+
+
+def run_populations(
+    planner: Planner,
+    record: SweepRecord,
+    planned: list[Planned],
+    waiting: list[Planned],
+    shares: Shares,
+    epochs: int,
+    tend: Callable[[], None],
+) -> None:
+    """`run_trials` for a sweep of populations, from one exchange of weights to the next."""
+
+    def run(trials: list[Planned], until: Mapping[str, int], seconds: float | None) -> None:
+        nonlocal shares
+        limited = planner.sweep.model_copy(update={"max_hours": None if seconds is None else seconds / 3600})
+        shares = run_trials(
+            replace(planner, sweep=limited), record, trials, shares, epochs, tend, more=False, until=until
+        )
+
+    run_generations(planner.sweep, record, planned, waiting, run)
 
 
 def out_of_memory(record: SweepRecord) -> list[Planned]:
@@ -183,6 +212,7 @@ def _run(
     shares: Shares,
     epochs: int,
     tend: Callable[[], None],
+    until: Mapping[str, int],
     *,
     more: bool,
 ) -> None:
@@ -196,9 +226,11 @@ def _run(
             "config": trial.config.to_json(),
             "metric": sweep.metric,
             "mode": sweep.mode,
+            "until": until.get(trial.name),
+            "watched": list(sweep.stopping.mutate),
         }
 
-    progress = Progress(record, sweep.metric, tend)
+    progress = Progress(record, sweep.metric, tend, until)
     scratch = record.folder / ".tune"  # what Tune keeps for its own restore
     shutil.rmtree(scratch, ignore_errors=True)
     tune.run(
@@ -225,7 +257,7 @@ def make_scheduler(sweep: SweepConfig, record: SweepRecord, epochs: int) -> Tria
     """First in, first out, or one that stops trials and knows those that have ended before."""
     stopping = sweep.stopping
     scheduler: TrialScheduler
-    if stopping.name == "none":
+    if stopping.name in ("none", "pbt"):  # populations are no scheduler's: tuning/generations.py
         return FIFOScheduler()
     if stopping.name == "median":
         scheduler = Median(
