@@ -53,7 +53,7 @@ def outage(root: Path, calm: Picture, turns: int) -> Iterator[Outcome]:
     for turn in range(turns):
         took: dict[bool, float] = {}
         for there in (True, False) if turn % 2 == 0 else (False, True):
-            arena, wrong = with_or_without(root / f"outage-{turn}" / ("server" if there else "none"), calm, there)
+            arena, wrong = with_or_without(root / f"outage-{turn}-{'server' if there else 'none'}", calm, there)
             took[there] = arena.training_seconds()
             what = "with a server" if there else "no server"
             yield f"b turn {turn}, {what}: {took[there]:.1f} s of training", wrong
