@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from ray.tune.execution import class_cache
+from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from lipkd.config import validate
 from lipkd.errors import LipkdError
 from tests.tuning.trials import trial_config, write_trial
-from tuning.engine import Standin, cluster, make_scheduler, run_trials
+from tuning.engine import Standin, cluster, make_scheduler, plain_workers, run_trials
 from tuning.packing import Shares
 from tuning.plan import Planned
 from tuning.record import SweepRecord
@@ -28,6 +30,14 @@ def test_an_address_that_is_none(address: str) -> None:
 def test_a_cluster_that_is_not_there() -> None:
     with pytest.raises(LipkdError, match=r"127\.0\.0\.1:1: no Ray cluster answers there"), cluster("127.0.0.1:1"):
         pytest.fail("connected")
+
+
+def test_workers_want_no_environment_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's own way of asking, so that another Ray that does it otherwise is noticed."""
+    monkeypatch.setattr(class_cache, "DEFAULT_ENV_VARS", {"FOR_SOMEBODY": "1"})
+    assert _ActorClassCache().get(object)._default_options["runtime_env"] == {"env_vars": {"FOR_SOMEBODY": "1"}}
+    plain_workers()
+    assert not _ActorClassCache().get(object)._default_options["runtime_env"].get("env_vars")
 
 
 def sweep(**fields: Any) -> SweepConfig:
