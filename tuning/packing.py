@@ -19,8 +19,9 @@ FINEST = 10_000  # Ray counts shares in this part of a GPU
 
 @dataclass(frozen=True)
 class Packing:
-    """Shares of one model of card by kind of trial. No trial gets less than `least`, which keeps as many on a card
-    as there are processors for; `grown` is how many times its share each gets, after some ran out of memory."""
+    """Shares of one model of card by kind of trial. No trial gets less than `least`, so that no more are on a card than
+    there are processors for, and all cards have the same number; `grown` is how many times its share each gets, after
+    some ran out of memory."""
 
     device: str
     known: Known
@@ -137,8 +138,8 @@ def share_out(
     """
     share = resources.gpus
     if share is None and packing is not None and gpus:
-        most = resources.max_concurrent or max(gpus, cores // (resources.cpus or 1))
-        packing = replace(packing, least=part(min(1.0, gpus / most)))
+        most = min(resources.max_concurrent or max(gpus, cores // (resources.cpus or 1)), max(trials, 1))
+        packing = replace(packing, least=part(1 / math.ceil(most / gpus)))  # Ray would fill one card before the next
         share = min((s for config in configs if (s := packing.share(config))), default=0.0)
     else:
         packing = None
@@ -148,8 +149,8 @@ def share_out(
     if share > gpus:
         raise LipkdError(f"resources.gpus = {share:g}: there are {gpus:g} GPUs; give less, or auto")
     fit = at_a_time(share, gpus) if share else max(1, int(cores // (resources.cpus or 1)))
-    concurrent = min(resources.max_concurrent or fit, fit if packing else math.inf, max(trials, 1))
-    return Shares(resources.cpus or max(1, int(cores // concurrent)), share, int(concurrent), packing)
+    concurrent = int(min(fit, most) if packing else min(resources.max_concurrent or fit, max(trials, 1)))
+    return Shares(resources.cpus or max(1, int(cores // concurrent)), share, concurrent, packing)
 
 
 def at_a_time(share: float, gpus: float) -> int:

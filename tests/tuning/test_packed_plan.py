@@ -42,7 +42,8 @@ def plan(file: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_a_dry_run_prints_the_table_and_writes_nothing(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """(1100 + 500) × 1.2 / 16000 = 0.12, an eighth; (4500 + 500) × 1.2 / 16000 = 0.375, a half."""
+    """(1100 + 500) × 1.2 / 16000 = 0.12, an eighth, but there are only four trials to share the card; (4500 + 500) ×
+    1.2 / 16000 = 0.375, a half."""
 
     def ask(request: dict[str, Any]) -> dict[str, Any]:
         peaks = {name: 4500.0 if " w0.5 " in name else 1100.0 for name, _ in request["trials"]}
@@ -50,9 +51,9 @@ def test_a_dry_run_prints_the_table_and_writes_nothing(
 
     monkeypatch.setattr("tuning.probe.ask", ask)
     lines = plan(file, capsys)
-    assert lines[1].endswith("scheduler none; at most 4 at a time, 4 CPU and 0.125 GPU or more each")
+    assert lines[1].endswith("scheduler none; at most 4 at a time, 4 CPU and 0.25 GPU or more each")
     assert lines[2] == "  on Pretended 16G: 16000 MiB, 500 of them for each trial's context"
-    assert [line.split()[:3] for line in lines[4:6]] == [["4500", "0.5000", "2"], ["1100", "0.1250", "8"]]
+    assert [line.split()[:3] for line in lines[4:6]] == [["4500", "0.5000", "2"], ["1100", "0.2500", "4"]]
     assert not (file.parent / "mlruns").exists()
 
 

@@ -109,6 +109,15 @@ def test_a_packed_machine(tiny_store: ClipStore) -> None:
     assert shares(2, 8) == (1, 1.0, 8)
 
 
+def test_few_trials_are_spread_over_all_cards(tiny_store: ClipStore) -> None:
+    """Two cards and three or four trials: half a card each, and not all on one."""
+    small = config(tiny_store)
+    shares = share_out(ResourcesConfig(), 3, 16, 2, packing({small: 1500.0}), [small])
+    assert (shares.cpus, shares.gpus, shares.concurrent) == (5, 0.5, 3)
+    shares = share_out(ResourcesConfig(), 4, 16, 2, packing({small: 1500.0}), [small])
+    assert (shares.cpus, shares.gpus, shares.concurrent) == (4, 0.5, 4)
+
+
 def test_what_the_file_says_goes_before_the_table(tiny_store: ClipStore) -> None:
     small = config(tiny_store)
     found = packing({small: 1500.0})
