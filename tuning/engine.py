@@ -15,15 +15,19 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from lipkd.errors import LipkdError
+from tuning import probe
 from tuning.generations import reached, run_generations
+from tuning.memory import OUT_OF_MEMORY
+from tuning.packing import Shares
 from tuning.plan import Planned, Planner
 from tuning.progress import Progress
 from tuning.record import SweepRecord
 from tuning.search import Study, TrialQueue
-from tuning.sweep_file import ResourcesConfig, SweepConfig
+from tuning.sweep_file import SweepConfig
 from tuning.trainable import reported, train_trial
 
 # No usage statistics, no log files of its own beside the journal, no output but ours.
@@ -37,25 +41,6 @@ ANSWER_S = 5  # a cluster that has not answered by then counts as down
 RETRIES = 2  # of a trial whose process died; what another start can't mend fails at once (tuning/trainable.py)
 
 
-@dataclass(frozen=True)
-class Shares:
-    """What each trial gets of the machine or cluster, and how many run at a time."""
-
-    cpus: int
-    gpus: float
-    concurrent: int
-
-    def halved(self) -> "Shares | None":
-        """Half as many at a time, each with twice the share of a GPU; None when nobody has to give way."""
-        if self.concurrent == 1 or self.gpus >= 1:
-            return None
-        return Shares(self.cpus, min(1.0, 2 * self.gpus), self.concurrent // 2)
-
-    def text(self) -> str:
-        gpus = f"{self.gpus:g} GPU" if self.gpus else "no GPU"
-        return f"{self.concurrent} at a time, {self.cpus} CPU and {gpus} each"
-
-
 def capacity(address: str | None) -> tuple[float, float]:
     """CPU cores and GPUs: of the cluster that Ray is connected to, else of this machine."""
     if address is not None:
@@ -64,29 +49,6 @@ def capacity(address: str | None) -> tuple[float, float]:
     import torch
 
     return float(len(os.sched_getaffinity(0))), float(torch.cuda.device_count())
-
-
-def share_out(resources: ResourcesConfig, trials: int, cores: float, gpus: float) -> Shares:
-    """Fill in what the sweep file leaves to the machine.
-
-    Without GPUs: as many trials at a time as there are cores, and the cores shared among them, because a
-    second thread costs a small network more than it brings. With GPUs: one trial per GPU, or
-    `max_concurrent` sharing them.
-    """
-    share = resources.gpus
-    if share is None:
-        most = resources.max_concurrent or gpus
-        share = min(1.0, math.floor(1000 * gpus / most) / 1000) if gpus else 0.0
-    if share > gpus:
-        raise LipkdError(f"resources.gpus = {share:g}: there are {gpus:g} GPUs; give less, or auto")
-    fit = _at_a_time(share, gpus) if share else max(1, int(cores // (resources.cpus or 1)))
-    concurrent = min(resources.max_concurrent or fit, max(trials, 1))
-    return Shares(resources.cpus or max(1, int(cores // concurrent)), share, concurrent)
-
-
-def _at_a_time(share: float, gpus: float) -> int:
-    """How many shares there are on whole GPUs: a share does not reach across two of them."""
-    return int(gpus // share) if share >= 1 else int(gpus) * int(1 / share + 1e-6)
 
 
 @contextlib.contextmanager
@@ -122,10 +84,21 @@ def cluster(address: str) -> Iterator[None]:
         yield
 
 
+def ask_a_node(request: probe.Request) -> probe.Answer:
+    """`tuning.probe` on a node of the cluster that has a GPU to spare, in a worker that ends with it."""
+    try:
+        work = ray.remote(num_cpus=1, num_gpus=1, max_calls=1)(probe.answer).remote(request)
+        answered: probe.Answer = ray.get(work, timeout=probe.PATIENCE_S)
+    except Exception as error:  # whatever went wrong there, or no GPU was free in time
+        raise LipkdError(" ".join(str(error).split())[-300:]) from error
+    return answered
+
+
 @contextlib.contextmanager
 def _ray(**options: Any) -> Iterator[None]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    plain_workers()
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials' errors are in their folders and in our lines
     ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -134,6 +107,13 @@ def _ray(**options: Any) -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+
+
+def plain_workers() -> None:
+    """Let Tune's workers be started like all others. It sets a variable in them for the sake of PyTorch Lightning, and
+    a worker that wants variables is started by a second Python and never one of those that Ray keeps ready: 0.6 s of
+    processor time a trial. A Ray that sets none has nothing to forget."""
+    getattr(class_cache, "DEFAULT_ENV_VARS", {}).clear()
 
 
 @contextlib.contextmanager
@@ -159,23 +139,26 @@ def run_trials(
     *,
     more: bool = True,
     until: Mapping[str, int] = MappingProxyType({}),
+    learn: Callable[[], None] = lambda: None,
 ) -> Shares:
     """Train the waiting trials, those in `until` up to that epoch, and with Optuna and `more` those that it asks for;
     returns when all have ended or wait there, when the time is spent, when interrupted or asked to stop, or when the
     disk is full. `epochs` is the most that a trial has. What it returns is what each trial had in the end.
 
     Trials that ran out of memory go on from their checkpoints when the others are through, with half as many
-    beside them, until they fit or are alone.
+    beside them, until they fit or are alone. `learn` is called after each of these turns.
     """
 
     def unfinished() -> bool:
         return any(reached(record.trial_folder(t)) < until.get(t.name, math.inf) for t in record.open())
 
     _run(planner, record, waiting, shares, epochs, tend, until, more=more)
-    while (crowded := out_of_memory(record)) and (roomier := shares.halved()) and not unfinished():
+    learn()
+    while (crowded := out_of_memory(record, shares)) and (roomier := shares.halved()) and not unfinished():
         shares = roomier
         print(f"{len(crowded)} trials ran out of memory: once more, {shares.text()}", flush=True)
         _run(planner, record, crowded, shares, epochs, tend, until, more=False)
+        learn()
     return shares
 
 
@@ -187,22 +170,24 @@ def run_populations(
     shares: Shares,
     epochs: int,
     tend: Callable[[], None],
+    learn: Callable[[], None] = lambda: None,
 ) -> None:
     """`run_trials` for a sweep of populations, from one exchange of weights to the next."""
 
     def run(trials: list[Planned], until: Mapping[str, int], seconds: float | None) -> None:
         nonlocal shares
-        limited = planner.sweep.model_copy(update={"max_hours": None if seconds is None else seconds / 3600})
-        shares = run_trials(
-            replace(planner, sweep=limited), record, trials, shares, epochs, tend, more=False, until=until
+        limited = replace(
+            planner, sweep=planner.sweep.model_copy(update={"max_hours": None if seconds is None else seconds / 3600})
         )
+        shares = run_trials(limited, record, trials, shares, epochs, tend, more=False, until=until, learn=learn)
 
     run_generations(planner.sweep, record, planned, waiting, run)
 
 
-def out_of_memory(record: SweepRecord) -> list[Planned]:
-    """The trials that failed for want of memory, of the machine or of its GPU, while others ran beside them."""
-    return [t for t in record.failed() if record.trial_folder(t).state()["reason"].startswith("OutOfMemoryError")]
+def out_of_memory(record: SweepRecord, shares: Shares) -> list[Planned]:
+    """The trials that failed for want of memory, of the machine or of a GPU that they shared with others."""
+    failed = [t for t in record.failed() if record.trial_folder(t).state()["reason"].startswith(OUT_OF_MEMORY)]
+    return [trial for trial in failed if shares.gpu(trial.config) < 1]
 
 
 def _run(
@@ -228,19 +213,25 @@ def _run(
             "mode": sweep.mode,
             "until": until.get(trial.name),
             "watched": list(sweep.stopping.mutate),
+            "gpus": shares.gpu(trial.config),
+            "context_mb": shares.context_mb,
         }
+
+    cpus = shares.cpus
+
+    def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": config["gpus"]}])
 
     progress = Progress(record, sweep.metric, tend, until)
     scratch = record.folder / ".tune"  # what Tune keeps for its own restore
     shutil.rmtree(scratch, ignore_errors=True)
     tune.run(
-        train_trial,
+        tune.with_resources(train_trial, resources),
         name="sweep",
         storage_path=str(scratch),
         search_alg=TrialQueue(waiting, study, suggestion, lambda: progress.halted),
         scheduler=make_scheduler(sweep, record, epochs),
         num_samples=len(waiting) + (sweep.samples * len(planner.seeds) if study else 0),
-        resources_per_trial={"cpu": shares.cpus, "gpu": shares.gpus},
         max_concurrent_trials=shares.concurrent,
         time_budget_s=sweep.max_hours * 3600 if sweep.max_hours else None,
         max_failures=RETRIES,

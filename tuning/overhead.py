@@ -1,7 +1,8 @@
 """What a sweep costs beside its training: the same trials bare, one `lipkd train` after the other, and as sweeps.
 
 Everything runs in processes of its own in a temporary folder, in the same run on the same machine: bare, then as a
-sweep with one trial at a time, then with more.
+sweep with one trial at a time, then with more. On GPUs as many trials as are asked for share them, whether they fit
+or not: that is what is to be found out.
 """
 
 import json
@@ -15,17 +16,24 @@ from pathlib import Path
 from lipkd.config import load_yaml
 from lipkd.errors import LipkdError
 from lipkd.files import write_json
+from tuning.memory import OUT_OF_MEMORY
+from tuning.packing import part
 from tuning.plan import Planner
+from tuning.record import trial_folders
 from tuning.sweep_file import load_sweep
 
 Run = Callable[[Sequence[str]], None]
 
 
-def measure_sweep(file: Path, at_once: Sequence[int] = (1, 2), *, run: Run | None = None) -> Iterator[str]:
-    """Yield a line per way of running the trials of a sweep file: seconds, and the ratio to bare trials.
+def measure_sweep(
+    file: Path, at_once: Sequence[int] = (1, 2), *, gpus: int | None = None, run: Run | None = None
+) -> Iterator[str]:
+    """Yield a line per way of running the trials of a sweep file: seconds, the ratio to bare trials, and what a trial
+    took of memory.
 
-    `at_once` are numbers of trials at a time. Stores and search are the file's; a sweep whose scheduler stops
-    trials early is refused, because it would train less. Raises LipkdError for that, and when a command fails.
+    `at_once` are numbers of trials at a time; `gpus` is how many there are, by default those of this machine. Stores
+    and search are the file's; a sweep whose scheduler stops trials early is refused, because it would train less.
+    Raises LipkdError for that, and when a command fails.
     """
     sweep = load_sweep(file)
     if sweep.scheduler is not None and sweep.scheduler.name != "none":
@@ -35,6 +43,10 @@ def measure_sweep(file: Path, at_once: Sequence[int] = (1, 2), *, run: Run | Non
     planner = Planner(sweep, Path.cwd(), threads=sweep.resources.cpus or 1, where=str(file))
     trials = list(planner.trials())
     run = run or call
+    if gpus is None:
+        import torch
+
+        gpus = torch.cuda.device_count()
     content = load_yaml(file) | {"scheduler": "none"}
     with tempfile.TemporaryDirectory(prefix="lipkd-bench-") as made:
         folder = Path(made)
@@ -46,13 +58,26 @@ def measure_sweep(file: Path, at_once: Sequence[int] = (1, 2), *, run: Run | Non
         bare = time.perf_counter() - began
         yield f"{len(trials)} trials bare, one after the other: {bare:.1f} s"
         for count in at_once:
-            content["resources"] = {"cpus": sweep.resources.cpus or 1, "max_concurrent": count}
+            shares = {"gpus": part(min(1.0, gpus / count))} if gpus else {}
+            content["resources"] = {"cpus": sweep.resources.cpus or 1, "max_concurrent": count, **shares}
             one = folder / f"at-once-{count}.json"  # JSON is YAML
             one.write_text(json.dumps(content), encoding="utf-8")
             began = time.perf_counter()
-            run(("sweep", str(one), "--mlruns", str(folder / f"mlruns-{count}")))
+            mlruns = folder / f"mlruns-{count}"
+            run(("sweep", str(one), "--mlruns", str(mlruns)))
             seconds = time.perf_counter() - began
-            yield f"as a sweep, {count} at a time: {seconds:.1f} s, {seconds / bare:.3f} of bare"
+            memory = memory_text(mlruns / "sweeps" / sweep.name)
+            yield f"as a sweep, {count} at a time: {seconds:.1f} s, {seconds / bare:.3f} of bare{memory}"
+
+
+def memory_text(folder: Path) -> str:
+    """The most that a trial of a sweep took, and how many first had too little; nothing when there are no trials."""
+    trials = list(trial_folders(folder)) if folder.is_dir() else []
+    peaks = [r.metrics["memory/peak_mb"] for t in trials for r in t.reports() if "memory/peak_mb" in r.metrics]
+    failures = [path.read_text(encoding="utf-8") for t in trials if (path := t.path / "failure.txt").is_file()]
+    crowded = sum(OUT_OF_MEMORY in failure for failure in failures)
+    text = f"; at most {max(peaks):.0f} MiB a trial" if peaks else ""
+    return text + (f"; {crowded} ran out of memory at first and had to go on with fewer beside them" if crowded else "")
 
 
 def call(arguments: Sequence[str]) -> None:

@@ -9,14 +9,17 @@ Tune's own restore isn't used: it unpickles code, and it could not take up a cha
 import contextlib
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from lipkd.config import TrialConfig
 from lipkd.errors import LipkdError
 from lipkd.lock import only_one
-from tuning import halt
+from tuning import halt, probe
 from tuning import record as records
+from tuning.memory import FILE, MemoryTable
 from tuning.outcome import best_value, trade_offs, usual_value
+from tuning.packing import Packing, Shares, find_packing, share_out
 from tuning.plan import Planned, Planner, check_data
 from tuning.record import SweepRecord, driver_lock
 from tuning.space import Choice
@@ -24,9 +27,6 @@ from tuning.sweep_file import SweepConfig, load_sweep
 from tuning.table import Row, result_row, result_table
 from tuning.tracking import NoAnswer, choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
 from tuning.watch import LOG, SyncProcess
-
-if TYPE_CHECKING:
-    from tuning.engine import Shares
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def run_sweep(
     if only_failed and not record.failed():
         raise LipkdError(f"sweep {sweep.name!r}: no trial of it has failed ({folder})")
     planner = Planner(sweep, Path(record.working_folder), where=str(file))
-    edges = planner.edges()
-    check_data([*edges, *planner.trials()], str(file))
-    _check_populations(planner, record, str(file))
+    edges, trials = planner.edges(), planner.trials()
+    check_data([*edges, *trials], str(file))
+    _check_populations(trials, record, sweep, str(file))
     uri = choose_uri(mlruns, tracking_uri, sweep.tracking_uri, record.tracking_uri)
     record.tracking_uri = public_uri(uri)
     if not (dry_run or offline):
@@ -92,12 +92,20 @@ def run_sweep(
     with contextlib.ExitStack() as connected:
         if address is not None:
             connected.enter_context(engine.cluster(address))
-        count = len(planner.trials()) or sweep.samples * len(planner.seeds)
-        shares = engine.share_out(sweep.resources, count, *engine.capacity(address))
+        count = len(trials) or sweep.samples * len(planner.seeds)
+        cores, gpus = engine.capacity(address)
+        likely = [trial.config for trial in (trials or [*edges, *record.trials])]
+        memory = MemoryTable.load(folder.parent / FILE)
+        packing = None
+        if gpus and sweep.resources.gpus is None:
+            packing = _packing(record, memory, likely, engine.ask_a_node if address else probe.ask)
+        shares = share_out(sweep.resources, count, cores, gpus, packing, likely)
         planner = replace(planner, threads=shares.cpus)
         planned = planner.trials() or record.trials  # Optuna's are not known beforehand
         over = len(record.ended())
         print(plan_text(planner, planned or edges, count, over, shares), flush=True)
+        if shares.packing:
+            print(shares.packing.text(likely), flush=True)
         print(f"  trials in {folder}, tracked in {public_uri(uri)}", flush=True)
         if dry_run:
             from tuning.estimate import estimate  # torch
@@ -111,6 +119,8 @@ def run_sweep(
                     record.keep_to(planned)
                     record.add(planned)
                     record.copy_file(file)
+                if packing:
+                    memory.save()
                 syncer = SyncProcess(folder, uri, mlruns)
                 waiting = record.failed() if only_failed else record.waiting(planned)
                 more = sweep.sampler == "optuna" and not only_failed
@@ -118,10 +128,11 @@ def run_sweep(
                     if address is None:
                         ray.enter_context(engine.this_machine(shares))
                     epochs = max(_epochs(planned or edges))
+                    learn = partial(learn_memory, record, memory)
                     if sweep.stopping.name == "pbt":
-                        engine.run_populations(planner, record, planned, waiting, shares, epochs, syncer.tend)
+                        engine.run_populations(planner, record, planned, waiting, shares, epochs, syncer.tend, learn)
                     else:
-                        engine.run_trials(planner, record, waiting, shares, epochs, syncer.tend, more=more)
+                        engine.run_trials(planner, record, waiting, shares, epochs, syncer.tend, more=more, learn=learn)
         finally:  # after Ray and its workers are gone, so that the last sync finds how every trial ended
             arrived = syncer is None or syncer.finish()
     due = {trial.name for trial in waiting} if only_failed else {trial.name for trial in record.trials}
@@ -149,15 +160,32 @@ def _open_record(folder: Path, sweep: SweepConfig, *, resume: bool) -> SweepReco
     return record
 
 
-def _check_populations(planner: Planner, record: SweepRecord, where: str) -> None:
+def _check_populations(trials: list[Planned], record: SweepRecord, sweep: SweepConfig, where: str) -> None:
     """Trials of populations can exchange weights, and nobody joins a population late."""
-    scheduler = planner.sweep.stopping
-    if scheduler.name == "pbt":
+    if sweep.stopping.name == "pbt":
         from tuning.generations import refuse_strangers  # torch
         from tuning.population import check
 
-        check(planner.trials(), scheduler, where)
-        refuse_strangers(record, planner.trials(), planner.sweep)
+        check(trials, sweep.stopping, where)
+        refuse_strangers(record, trials, sweep)
+
+
+def _packing(record: SweepRecord, memory: MemoryTable, configs: list[TrialConfig], ask: probe.Ask) -> Packing | None:
+    """What trials take of the GPU, from earlier ones or measured now; None, and a line, when that can't be found."""
+    memory.learn((record.trial_folder(trial), trial.config) for trial in record.trials)
+    try:
+        return find_packing(configs, memory, ask)
+    except LipkdError as error:
+        print(
+            f"what trials take of a GPU is not known ({error}): each has one, unless max_concurrent is more", flush=True
+        )
+        return None
+
+
+def learn_memory(record: SweepRecord, memory: MemoryTable) -> None:
+    """Add to the file what the sweep's trials took of their GPUs."""
+    if memory.learn((record.trial_folder(trial), trial.config) for trial in record.trials):
+        memory.save()
 
 
 def _check_tracking(uri: str, record: SweepRecord, mlruns: Path) -> None:
@@ -171,7 +199,7 @@ def _check_tracking(uri: str, record: SweepRecord, mlruns: Path) -> None:
         )
 
 
-def plan_text(planner: Planner, trials: list[Planned], count: int, over: int, shares: "Shares") -> str:
+def plan_text(planner: Planner, trials: list[Planned], count: int, over: int, shares: Shares) -> str:
     """What a sweep will do and cost, before it does."""
     sweep = planner.sweep
     epochs = _epochs(trials)

@@ -57,7 +57,7 @@ def mutable(key: str, value: Any) -> Dimension:
 
 class ResourcesConfig(Strict):
     """What a trial gets. None (or `auto`) leaves it to the machine: without a GPU one trial per core, with
-    GPUs one per GPU, or as many as `max_concurrent` says, sharing the GPUs evenly."""
+    GPUs as many on each as their memory allows, `max_concurrent` at most (tuning/packing.py)."""
 
     cpus: int | None = Field(None, ge=1)
     gpus: float | None = Field(None, ge=0)

@@ -15,10 +15,12 @@ from typing import Any
 from ray import tune
 
 from lipkd.config import parse_config
+from lipkd.errors import LipkdError
 from lipkd.files import disk_is_full, write_json
 from lipkd.train import fit
 from lipkd.trial import TrialFolder
-from tuning import halt
+from tuning import gpu, halt
+from tuning.memory import GPU
 
 STALLED = "stalled"
 FULL = "the disk is full"
@@ -57,6 +59,7 @@ def train_trial(trial: dict[str, Any]) -> None:
     for past in folder.reports():
         report(past.step, past.metrics)
     try:
+        keep_to_share(folder, trial.get("gpus", 0.0), trial.get("context_mb", 0.0))
         fit(
             config,
             folder.path,
@@ -73,6 +76,22 @@ def train_trial(trial: dict[str, Any]) -> None:
             tune.report({**last, STALLED: f"{FULL} ({' '.join(str(error).split())})"})
         else:
             record_failure(folder, config.to_json(), error)
+
+
+def keep_to_share(folder: TrialFolder, share: float, context_mb: float) -> None:
+    """Note on what GPU a trial runs, for the table of memory, and keep it from taking its neighbours' part.
+
+    `context_mb` is what CUDA takes of the share beside PyTorch. Raises LipkdError when that leaves nothing.
+    """
+    card = gpu.card() if share else None
+    if card is None:
+        return
+    write_json(folder.path / GPU, {"device": card.name, "total_mb": round(card.total_mb, 1), "share": share})
+    if share < 1:
+        left = share - context_mb / card.total_mb
+        if left <= 0:
+            raise LipkdError(f"resources.gpus = {share:g}: less than CUDA's own {context_mb:.0f} MiB of a {card.name}")
+        gpu.limit(left)
 
 
 def reported(step: int, metrics: dict[str, float], metric: str, mode: str) -> dict[str, float]:

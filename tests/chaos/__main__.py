@@ -1,9 +1,10 @@
 """`make chaos`: a line per run, exit code 1 when one of them went wrong.
 
-    python -m tests.chaos [--runs N] [--turns N] [--only a,b,f] [--keep FOLDER]
+    python -m tests.chaos [--runs N] [--turns N] [--trials N] [--only a,b,f] [--keep FOLDER]
 
 a  kills at random moments of workers, driver, syncer and MLflow server, from a seed each
 b  the MLflow server away for a whole sweep
+c  a thousand trials that train nothing: what each costs, and whether all arrives; half an hour, only when named
 f  a disk that fills up under a running sweep
 """
 
@@ -19,11 +20,13 @@ from statistics import median
 from tests.chaos.arena import Arena, Server, faults, picture_without_times
 from tests.chaos.full_disk import fill, small_disk
 from tests.chaos.storm import Storm, victims_of
+from tests.chaos.thousand import thousand
 from tests.tuning.store_picture import RunPicture
 from tuning.tracking import default_uri
 
 Picture = dict[str, list[RunPicture]]
 Outcome = tuple[str, list[str]]  # what was done, and what was wrong afterwards
+COMPARED = {"a", "b", "f"}  # with the numbers of an undisturbed sweep
 
 
 def storms(root: Path, runs: int, kills: int, calm: Picture) -> Iterator[Outcome]:
@@ -106,29 +109,37 @@ def full_disk(root: Path, calm: Picture) -> Iterator[Outcome]:
         disk.__exit__(None, None, None)
 
 
+def undisturbed(root: Path) -> Iterator[Outcome]:
+    """The sweep that the others are compared with."""
+    calm = Arena(root / "calm")
+    code = calm.run()
+    yield "an undisturbed sweep", [f"exit code {code}"] * bool(code) + faults(default_uri(calm.mlruns), calm.epochs)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--runs", type=int, default=20, help="storms (default: 20)")
     parser.add_argument("--kills", type=int, default=6, help="in each storm (default: 6)")
     parser.add_argument("--turns", type=int, default=3, help="of b (default: 3)")
+    parser.add_argument("--trials", type=int, default=1000, help="of c (default: 1000)")
     parser.add_argument("--only", default="a,b,f", help="(default: a,b,f)")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
     arguments = parser.parse_args()
     root = arguments.keep or Path(tempfile.mkdtemp(prefix="lipkd-chaos-"))
 
-    calm = Arena(root / "calm")
-    began = time.monotonic()
-    code = calm.run()
-    uri = default_uri(calm.mlruns)
-    wrong = [f"exit code {code}"] * bool(code) + faults(uri, calm.epochs)
-    failed = say("an undisturbed sweep", wrong, began)
-    expected = picture_without_times(uri)
+    def calm() -> Picture:
+        return picture_without_times(default_uri(root / "calm" / "mlruns"))
+
     checks: dict[str, Callable[[], Iterator[Outcome]]] = {
-        "a": lambda: storms(root, arguments.runs, arguments.kills, expected),
-        "b": lambda: outage(root, expected, arguments.turns),
-        "f": lambda: full_disk(root, expected),
+        "calm": lambda: undisturbed(root),
+        "a": lambda: storms(root, arguments.runs, arguments.kills, calm()),
+        "b": lambda: outage(root, calm(), arguments.turns),
+        "c": lambda: thousand(root, arguments.trials),
+        "f": lambda: full_disk(root, calm()),
     }
-    for name in arguments.only.split(","):
+    wanted = arguments.only.split(",")
+    failed = False
+    for name in ["calm"] * bool(COMPARED & set(wanted)) + wanted:
         began = time.monotonic()
         for text, wrong in checks[name]():
             failed |= say(text, wrong, began)

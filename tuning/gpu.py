@@ -1,0 +1,61 @@
+"""All that a sweep asks of CUDA: which card there is, what this process takes of it, and how much it may take.
+
+Each function is about the first GPU that this process sees; Ray shows a trial no other.
+"""
+
+import gc
+from dataclasses import dataclass
+
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model of GPU, and its memory in MiB."""
+
+    name: str
+    total_mb: float
+
+
+def card() -> Card | None:
+    """The card; None where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    properties = torch.cuda.get_device_properties(0)
+    return Card(properties.name, properties.total_memory / MEGABYTE)
+
+
+def begin() -> None:
+    """Give back what nobody holds any more; the peak counts from here."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+
+
+def peak_mb() -> float:
+    """The most that PyTorch has held of the card since `begin`, MiB; more than tensors filled, for it keeps pieces."""
+    import torch
+
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_reserved() / MEGABYTE
+
+
+def context_mb() -> float:
+    """What the card lost to this process beside PyTorch's memory, MiB: CUDA's context with its kernels. What other
+    processes hold counts too, so it is too much on a card that is not free."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    return (total - free - torch.cuda.memory_reserved()) / MEGABYTE
+
+
+def limit(share: float) -> None:
+    """Let PyTorch hold no more than that part of the card: what is beyond raises torch.OutOfMemoryError here, and not
+    in the trial beside."""
+    import torch
+
+    torch.cuda.set_per_process_memory_fraction(share)
