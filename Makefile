@@ -67,6 +67,7 @@ chaos: setup
 	$(BIN)/python -m tests.chaos --runs $(or $(RUNS),20)
 
 browser: setup
+	@$(MAKE) --no-print-directory system DEBIAN=nginx-light
 	$(BIN)/pytest tests/dashboard
 	$(BIN)/python -m tests.dashboard.live 20
 	$(BIN)/python -m tests.dashboard.screenshots docs/screenshots

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.pairing import MACHINE
+from dashboard.pairing import deciding
 from dashboard.records import Trial
 from lipkd.errors import LipkdError
 
@@ -63,14 +63,15 @@ def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
 def varied(trials: Sequence[Trial]) -> dict[tuple[str, ...], tuple[str, ...]]:
     """Values per trial of every parameter in which the trials differ. Parameters that divide the trials in the same
     way, as `cohort.method` and `cohort.peers` often do, come as one."""
-    names = sorted({name for trial in trials for name in trial.config if name not in MACHINE})
+    configs = [deciding(trial) for trial in trials]
+    names = sorted({name for config in configs for name in config})
     alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name in names:
-        values = [trial.config.get(name, "–") for trial in trials]
+        values = [config.get(name, "–") for config in configs]
         known = {value: number for number, value in enumerate(dict.fromkeys(values))}
         if len(known) > 1:
             alike[tuple(known[value] for value in values)].append(name)
-    return {tuple(same): tuple(t.config.get(same[0], "–") for t in trials) for same in alike.values()}
+    return {tuple(same): tuple(config.get(same[0], "–") for config in configs) for same in alike.values()}
 
 
 def parallel_rows(trials: Sequence[Trial]) -> list[dict[str, object]]:

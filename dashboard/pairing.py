@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from dashboard.records import Trial
-
-# Where and how often, not what: these never change the numbers.
-MACHINE = {"training.device", "training.threads", "training.checkpoint_every", "training.init_from"}
+from lipkd.config import MACHINE
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,14 @@ def width_value(width: str) -> float:
         return 0.0
 
 
+def deciding(trial: Trial) -> dict[str, str]:
+    """The parameters that decide the numbers: what the clips are and not where they lie."""
+    rest = {name: value for name, value in trial.config.items() if name not in MACHINE}
+    return rest | {"data.digest": trial.store_digest}
+
+
 def _surroundings(trial: Trial) -> tuple[object, ...]:
-    rest = ((k, v) for k, v in trial.config.items() if not k.startswith("cohort.") and k not in MACHINE)
+    rest = ((k, v) for k, v in deciding(trial).items() if not k.startswith("cohort."))
     return (trial.width, trial.batch_size, trial.seed, *sorted(rest))
 
 

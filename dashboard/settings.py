@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from dashboard.pairing import MACHINE
+from dashboard.pairing import deciding
 from dashboard.records import Curve, Trial
 
 # Student's t, 97.5 %, for 1 to 30 degrees of freedom; the last is used beyond, where it is a little too large.
@@ -127,7 +127,7 @@ def _differing(parameters: Sequence[dict[str, str]]) -> list[str]:
 
 
 def _without_seed(trial: Trial) -> tuple[tuple[str, str], ...]:
-    rest = {name: value for name, value in trial.config.items() if name != "seed" and name not in MACHINE}
+    rest = {name: value for name, value in deciding(trial).items() if name != "seed"}
     if trial.donor:  # one of a population is more than its configuration, and like no other
         rest["trial"] = trial.name
     tags = {"cohort.method": trial.method, "cohort.peers": str(trial.peers), "network.width": trial.width}

@@ -18,20 +18,13 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from lipkd.config import TrialConfig, differing_fields
+from lipkd.config import MACHINE, TrialConfig, differing_fields
 from lipkd.errors import LipkdError
 from lipkd.text import normalise
 
 Rate = Literal["wer", "cer"]
 DRAWS = 10_000
-MAY_DIFFER = (
-    "cohort.",
-    "seed",
-    "training.device",
-    "training.threads",
-    "training.checkpoint_every",
-    "training.init_from",
-)
+MAY_DIFFER = ("cohort.", "seed", "data.digest", *MACHINE)  # what the stores hold is compared with the splits
 
 
 class Readable(Protocol):
@@ -145,7 +138,8 @@ def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
         if trial.state()["state"] == "finished" and not trial.donor():
             value = trial.config().to_json()
             cohort = json.dumps(value.pop("cohort"), sort_keys=True)
-            del value["seed"]
+            del value["seed"], value["data"]["store"]
+            value["data"]["digest"] = trial.split()["store_digest"]
             groups.setdefault(json.dumps(value, sort_keys=True), {}).setdefault(cohort, []).append(trial)
     found = []
     for cohorts in groups.values():

@@ -16,11 +16,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lipkd.errors import LipkdError
+from lipkd.store import store_digest
 from lipkd.text import LETTERS, Alphabet, letters
 
 Model = TypeVar("Model", bound=BaseModel)
 Share = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[float, Field(gt=0, le=8)]
+
+
+# Where and how often, not what: these never change the numbers. What `data.store` holds is in `data.digest`, what
+# `training.init_from` holds in `training.init_digest`.
+MACHINE = ("data.store", "training.device", "training.threads", "training.checkpoint_every", "training.init_from")
 
 
 class Strict(BaseModel):
@@ -35,10 +41,12 @@ class DataConfig(Strict):
     `random` holds out `val_share` and `test_share` of all clips; `unseen` holds out all clips of
     `val_speakers` and `test_speakers`; `overlapped` holds out `val_clips` and `test_clips` clips of
     every speaker. `crop` (height, width) resizes the store's pictures, `zoom` shows their middle only
-    (1/zoom of each side). Clips and speakers named in `exclude` take no part at all.
+    (1/zoom of each side). Clips and speakers named in `exclude` take no part at all. `parse_config` fills in
+    `digest`, which says what the store holds, wherever it lies.
     """
 
     store: str
+    digest: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     scenario: Literal["random", "unseen", "overlapped"] = "random"
     split_seed: int = Field(0, ge=0)
     val_speakers: tuple[str, ...] = ()
@@ -277,14 +285,18 @@ class TrialConfig(Strict):
         return self.model_dump(mode="json")
 
     def signature(self) -> str:
-        """Eight hex digits of what decides the numbers; device and thread count are not part of it.
+        """Eight hex digits of what decides the numbers: what the store holds and not where it lies, for instance;
+        device and thread count are not part of it either.
 
         Fields at their defaults are left out, so that a new field does not make old trials strangers; so is
         the method of a single peer, which has nobody to learn from.
         """
         value = self.model_dump(mode="json", exclude_defaults=True)
-        for field in ("device", "threads", "checkpoint_every", "init_from"):
-            value.get("training", {}).pop(field, None)
+        for field in MACHINE:
+            part, _, name = field.partition(".")
+            value.get(part, {}).pop(name, None)
+        if self.data.digest is None:  # nothing else tells what the clips are
+            value["data"]["store"] = self.data.store
         if self.cohort.peers == 1 or self.training.init_from is None:
             value.get("training", {}).pop("init_spread", None)
         if self.cohort.peers == 1 and "cohort" in value:
@@ -304,10 +316,13 @@ class TrialConfig(Strict):
 def parse_config(value: Any, where: str = "configuration") -> TrialConfig:
     """A TrialConfig from plain data; raises LipkdError with one sentence that names every bad field.
 
-    The weights to start from, if any, are read once, to know their digest; a configuration that has it, such as
-    every one on disk, can be read where they are not.
+    The digests of the clip store and of the weights to start from, if any, are looked up; a configuration that has
+    them, such as every one on disk, can be read where store and weights are not. A store that is missing is no
+    error here.
     """
     config = validate(TrialConfig, value, where)
+    if config.data.digest is None and (digest := store_digest(config.data.store)):
+        config = config.model_copy(update={"data": config.data.model_copy(update={"digest": digest})})
     if config.training.init_from is None or config.training.init_digest is not None:
         return config
     from lipkd.initial import weights_digest  # torch, for those alone who need it

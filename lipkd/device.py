@@ -1,7 +1,8 @@
 """Where and in which precision a trial runs."""
 
 import resource
-from contextlib import AbstractContextManager
+import time
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,3 +51,26 @@ def peak_megabytes(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts in KiB
+
+
+class Usage:
+    """What this process makes of its processors and its GPU, from one `metrics` to the next."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.began, self.spent = time.monotonic(), time.process_time()
+
+    def metrics(self) -> dict[str, float]:
+        """`system/cpu_percent` (100 is one processor) and `memory/peak_mb` since the process began; on a GPU also
+        `system/gpu_percent` (how much of the last moment it computed, for whomever; where NVIDIA's library tells) and
+        `system/gpu_memory_mb` (taken on it by all processes)."""
+        now, spent = time.monotonic(), time.process_time()
+        share = (spent - self.spent) / max(now - self.began, 1e-9)
+        self.began, self.spent = now, spent
+        found = {"system/cpu_percent": 100 * share, "memory/peak_mb": peak_megabytes(self.device)}
+        if self.device.type == "cuda":
+            free, whole = torch.cuda.mem_get_info(self.device)
+            found["system/gpu_memory_mb"] = (whole - free) / 2**20
+            with suppress(Exception):  # no library, a GPU in parts: an instrument must not end a training
+                found["system/gpu_percent"] = float(torch.cuda.utilization(self.device))
+        return found

@@ -114,6 +114,15 @@ class ClipStore:
         return problems
 
 
+def store_digest(path: str | Path) -> str | None:
+    """The digest that the store at `path` says of itself; None when no store can be read there."""
+    try:
+        found = json.loads((Path(path).expanduser() / "meta.json").read_text(encoding="utf-8"))["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
 def digest(path: Path) -> str:
     """SHA-256 of `manifest.jsonl` followed by `frames.npy`."""
     sha = hashlib.sha256((path / "manifest.jsonl").read_bytes())

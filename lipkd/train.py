@@ -26,8 +26,8 @@ from lipkd import checkpoint
 from lipkd.averaging import averaged_copy, follow
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
-from lipkd.config import TrainingConfig, TrialConfig, differing_fields, parse_config
-from lipkd.device import autocast, peak_megabytes, prepare_device
+from lipkd.config import MACHINE, TrainingConfig, TrialConfig, differing_fields, parse_config
+from lipkd.device import Usage, autocast, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluate import Reading, rates, read_clips
 from lipkd.files import write_atomic, write_json, write_jsonl
@@ -97,7 +97,10 @@ class Trainer:
         self.watched = sorted({*watched, *scheduled_keys(self.scheduled)})
         self.folder = folder
         self.device = prepare_device(config.training)
+        self.usage = Usage(self.device)
         store = ClipStore.open(config.data.store)
+        if config.data.digest not in (None, store.meta["digest"]):
+            raise LipkdError(f"clip store {store.path}: holds other clips than when this was planned")
         split = make_split(store, config.data)
         by_id = {clip.id: clip for clip in store.clips}
         self.train_clips = [by_id[i] for i in split.train]
@@ -176,8 +179,7 @@ class Trainer:
         self._keep_predictions(reading, better=better)
         metrics["time/clips_per_s"] = len(self.train_clips) / train_seconds
         metrics["time/epoch_s"] = time.monotonic() - began
-        metrics["memory/peak_mb"] = peak_megabytes(self.device)
-        return metrics
+        return metrics | self.usage.metrics()
 
     def _train_epoch(self) -> dict[str, float]:
         config = config_at(self.scheduled, self.epoch)
@@ -274,7 +276,7 @@ class Trainer:
                 f"trial {self.folder.path}: has yet to take over the weights of {last.donor} after epoch {last.epoch}; "
                 "its sweep does that when it is resumed"
             )
-        if changed := changed - {f"training.{name}" for name in ("device", "threads", "checkpoint_every", "init_from")}:
+        if changed := changed - set(MACHINE):
             raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
         self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))
         if self.config.training.ema:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lipkd.config import TrialConfig, changeable
+from lipkd.config import MACHINE, TrialConfig, changeable
 from lipkd.errors import LipkdError
 from lipkd.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.seeds import derive
@@ -26,7 +26,6 @@ from tuning.space import Choice, Dimension, Space, draw, values_at
 from tuning.sweep_file import SchedulerConfig
 
 STEPS = (0.8, 1.2)  # what a number is multiplied by, as in the paper
-MACHINE = ("device", "threads", "checkpoint_every")  # of a trial's training: where and how often, not what
 
 Values = dict[str, int | float]
 
@@ -34,11 +33,12 @@ Values = dict[str, int | float]
 def populations(trials: Iterable[Planned], mutated: Iterable[str]) -> list[list[Planned]]:
     """The trials that can take over from each other, in order: equal but for the mutated keys. So each seed, each
     method and each width is a population of its own, and the weights of one fit all of its trials."""
-    keys = [key.split(".") for key in mutated]
+    keys = {*mutated, *MACHINE}
     found: dict[str, list[Planned]] = {}
     for trial in trials:
         content = trial.config.to_json()
-        for part, name in [*keys, *(["training", name] for name in MACHINE)]:
+        for key in keys - {"data.store"} if trial.config.data.digest is None else keys:
+            part, _, name = key.partition(".")
             del content[part][name]
         found.setdefault(json.dumps(content, sort_keys=True), []).append(trial)
     return list(found.values())

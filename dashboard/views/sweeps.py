@@ -117,14 +117,20 @@ def state(sweep: Sweep, trials: Sequence[Trial]) -> None:
                     "Epochs": 100 * t.epochs / max(epochs_of(t), t.epochs, 1),
                     "WER": None if t.wer is None else 100 * t.wer,
                     "Best WER": None if t.best_wer is None else 100 * t.best_wer,
+                    "CPU": t.latest.get("system/cpu_percent"),
+                    "GPU": t.latest.get("system/gpu_percent"),
+                    "Memory": t.latest.get("memory/peak_mb"),
                 }
                 for t in running
-            ),
+            ).dropna(axis="columns", how="all"),
             hide_index=True,
             column_config={
                 "Epochs": st.column_config.ProgressColumn(format="%.0f %%", min_value=0, max_value=100),
                 "WER": st.column_config.NumberColumn(format="%.1f %%"),
                 "Best WER": st.column_config.NumberColumn(format="%.1f %%"),
+                "CPU": st.column_config.NumberColumn(format="%.0f %%", help="100 % is one processor"),
+                "GPU": st.column_config.NumberColumn(format="%.0f %%", help="Of the GPU that it runs on, by whomever"),
+                "Memory": st.column_config.NumberColumn(format="%.0f MB", help="Peak of the trial"),
             },
         )
     failed = [f"{trial.name}: {trial.reason}" for trial in trials if trial.state == "failed" and trial.reason]

@@ -1,6 +1,6 @@
 """`make chaos`: a line per run, exit code 1 when one of them went wrong.
 
-    python -m tests.chaos [--runs N] [--only a,b,f] [--keep FOLDER]
+    python -m tests.chaos [--runs N] [--turns N] [--only a,b,f] [--keep FOLDER]
 
 a  kills at random moments of workers, driver, syncer and MLflow server, from a seed each
 b  the MLflow server away for a whole sweep
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 from tests.chaos.arena import Arena, Server, faults, picture_without_times
 from tests.chaos.full_disk import fill, small_disk
@@ -42,21 +43,40 @@ def storms(root: Path, runs: int, kills: int, calm: Picture) -> Iterator[Outcome
             server.kill()
 
 
-def outage(root: Path, calm: Picture, calm_s: float) -> Iterator[Outcome]:
-    """b: training goes on as if nothing were wrong, and a later sync brings everything."""
-    server = Server(root / "outage" / "mlruns")  # not started yet
-    arena = Arena(root / "outage", options=("--tracking-uri", server.uri, "--offline"))
-    code = arena.run()
-    wrong = [f"exit code {code}"] * bool(code)
-    wrong += ["the missing runs are not mentioned"] * ("not everything has reached" not in arena.said())
+def outage(root: Path, calm: Picture, turns: int) -> Iterator[Outcome]:
+    """b: training goes on as if nothing were wrong, and a later sync brings everything; with a server and without
+    one, turn by turn."""
+    ratios = []
+    for turn in range(turns):
+        took: dict[bool, float] = {}
+        for there in (True, False) if turn % 2 == 0 else (False, True):
+            arena, wrong = with_or_without(root / f"outage-{turn}-{'server' if there else 'none'}", calm, there)
+            took[there] = arena.training_seconds()
+            what = "with a server" if there else "no server"
+            yield f"b turn {turn}, {what}: {took[there]:.1f} s of training", wrong
+        ratios.append(took[False] / took[True])
+    told = ", ".join(f"{ratio:.3f}" for ratio in ratios)
+    yield f"b without a server over with one: {median(ratios):.3f} in the median ({told})", []
+
+
+def with_or_without(folder: Path, calm: Picture, there: bool) -> tuple[Arena, list[str]]:
+    """A sweep that tracks in a server that is there, or comes only after it; and what was wrong then."""
+    server = Server(folder / "mlruns")
+    arena = Arena(folder, options=("--tracking-uri", server.uri, "--offline"))
     try:
-        server.start()
-        server.wait_until_it_answers()
-        wrong += ["lipkd sync failed"] * bool(arena.command("sync").wait())
-        wrong += faults(server.uri, arena.epochs, calm)
+        if there:
+            server.start()
+            server.wait_until_it_answers()
+        code = arena.run()
+        wrong = [f"exit code {code}"] * bool(code)
+        if not there:
+            wrong += ["the missing runs are not mentioned"] * ("not everything has reached" not in arena.said())
+            server.start()
+            server.wait_until_it_answers()
+            wrong += ["lipkd sync failed"] * bool(arena.command("sync").wait())
+        return arena, wrong + faults(server.uri, arena.epochs, calm)
     finally:
         server.kill()
-    yield f"b no server: training took {arena.training_seconds() / calm_s:.3f} times as long as with one", wrong
 
 
 def full_disk(root: Path, calm: Picture) -> Iterator[Outcome]:
@@ -90,6 +110,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--runs", type=int, default=20, help="storms (default: 20)")
     parser.add_argument("--kills", type=int, default=6, help="in each storm (default: 6)")
+    parser.add_argument("--turns", type=int, default=3, help="of b (default: 3)")
     parser.add_argument("--only", default="a,b,f", help="(default: a,b,f)")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
     arguments = parser.parse_args()
@@ -101,10 +122,10 @@ def main() -> int:
     uri = default_uri(calm.mlruns)
     wrong = [f"exit code {code}"] * bool(code) + faults(uri, calm.epochs)
     failed = say("an undisturbed sweep", wrong, began)
-    expected, calm_s = picture_without_times(uri), calm.training_seconds()
+    expected = picture_without_times(uri)
     checks: dict[str, Callable[[], Iterator[Outcome]]] = {
         "a": lambda: storms(root, arguments.runs, arguments.kills, expected),
-        "b": lambda: outage(root, expected, calm_s),
+        "b": lambda: outage(root, expected, arguments.turns),
         "f": lambda: full_disk(root, expected),
     }
     for name in arguments.only.split(","):

@@ -73,6 +73,14 @@ def test_the_device_is_no_difference() -> None:
     assert len(gains([a, b], "vanilla")) == 1
 
 
+def test_a_store_that_was_moved_is_no_difference_and_another_one_is() -> None:
+    one, two = trial("vanilla", 1, 0.5), trial("dml", 2, 0.4)
+    one = dataclasses.replace(one, store_digest="a", config=one.config | {"data.store": "/here", "data.digest": "a"})
+    two = dataclasses.replace(two, store_digest="a", config=two.config | {"data.store": "/there"})  # an old one
+    assert len(gains([one, two], "vanilla")) == 1
+    assert gains([one, dataclasses.replace(two, store_digest="b")], "vanilla") == []
+
+
 def test_unfinished_trials_do_not_count() -> None:
     stopped = trial("attention", 2, 0.4, state="stopped")
     assert gains([trial("vanilla", 1, 0.5), stopped], "vanilla") == []

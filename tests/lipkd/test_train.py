@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from lipkd.text import letters
 from lipkd.train import distill_weight, fading_weight, fit, learning_rate
 from lipkd.trial import TrialFolder
 
-COST = ("time/", "memory/")
+COST = ("time/", "memory/", "system/")
 
 
 def config_of(store: ClipStore, **parts: Any) -> TrialConfig:
@@ -66,7 +67,8 @@ def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> No
     assert reported[-1][1] == last
     expected = {"val/wer", "val/wer_best_peer", "val/wer_ensemble", "val/wer/peer_0", "val/wer/peer_1", "val/bleu"}
     expected |= {"train/ctc/peer_1", "train/distill/peer_0", "train/ctc_ensemble", "train/weight/peer_0", "best/wer"}
-    expected |= {"time/epoch_s", "time/clips_per_s", "memory/peak_mb", "train/distill_weight", "val/cer_as_written"}
+    expected |= {"time/epoch_s", "time/clips_per_s", "memory/peak_mb", "system/cpu_percent"}
+    expected |= {"train/distill_weight", "val/cer_as_written"}
     assert expected <= last.keys()
     assert all(math.isfinite(value) for value in last.values())
     assert last["val/wer"] == pytest.approx((last["val/wer/peer_0"] + last["val/wer/peer_1"]) / 2)
@@ -293,3 +295,25 @@ def test_schedules() -> None:
     at_once = config.model_copy(update={"cohort": late.cohort.model_copy(update={"ramp_share": 0.0})})
     assert [distill_weight(at_once, epoch) for epoch in (0, 4, 5, 9)] == [0, 0, 2, 2]
     assert [fading_weight(config.training, epoch) for epoch in (0, 2, 5, 9)] == pytest.approx([1, 0.6, 0, 0])
+
+
+def test_a_store_is_known_by_its_clips_and_not_by_its_place(tiny_store: ClipStore, tmp_path: Path) -> None:
+    """A trial goes on where its store was moved to, to the same numbers, and not on other clips in the old place."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(tiny_store.path, here)
+    config = config_of(ClipStore.open(here))
+    assert config.data.digest == tiny_store.meta["digest"]
+    assert config.signature() == config_of(tiny_store).signature()
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, tmp_path / "trial", on_report=_interrupted)
+    here.rename(there)
+    assert parse_config(config.to_json()).signature() == config.signature()
+    moved = config_of(ClipStore.open(there))
+    fit(moved, tmp_path / "trial")
+    fit(config_of(tiny_store), tmp_path / "whole")
+    assert numbers(tmp_path / "trial") == numbers(tmp_path / "whole")
+    assert same_weights(tmp_path / "trial", tmp_path / "whole")
+    (there / "meta.json").write_text(json.dumps({**tiny_store.meta, "digest": "0" * 64}), encoding="utf-8")
+    with pytest.raises(LipkdError, match=f"clip store {there}: holds other clips than when this was planned"):
+        fit(moved, tmp_path / "trial")
+    assert config_of(ClipStore.open(there)).signature() != moved.signature()

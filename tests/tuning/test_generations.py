@@ -28,7 +28,7 @@ from tuning.sweep_file import SweepConfig, load_sweep
 RATE = "training.learning_rate"
 RATES = (1e-2, 1e-3, 2e-3, 1e-1)
 EPOCHS = 6
-COST = ("time/", "memory/")
+COST = ("time/", "memory/", "system/")
 
 
 def sweep(**scheduler: Any) -> SweepConfig:
