@@ -33,11 +33,12 @@ Values = dict[str, int | float]
 def populations(trials: Iterable[Planned], mutated: Iterable[str]) -> list[list[Planned]]:
     """The trials that can take over from each other, in order: equal but for the mutated keys. So each seed, each
     method and each width is a population of its own, and the weights of one fit all of its trials."""
-    keys = [key.split(".") for key in mutated]
+    keys = {*mutated, *MACHINE}
     found: dict[str, list[Planned]] = {}
     for trial in trials:
         content = trial.config.to_json()
-        for part, name in [*keys, *(field.split(".") for field in MACHINE)]:
+        for key in keys - {"data.store"} if trial.config.data.digest is None else keys:
+            part, _, name = key.partition(".")
             del content[part][name]
         found.setdefault(json.dumps(content, sort_keys=True), []).append(trial)
     return list(found.values())

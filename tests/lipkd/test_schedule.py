@@ -14,7 +14,7 @@ from lipkd.store import ClipStore
 from lipkd.train import Trainer, fit, learning_rate
 from lipkd.trial import Takeover, TrialFolder
 
-COST = ("time/", "memory/", "schedule/")
+COST = ("time/", "memory/", "system/", "schedule/")
 RATE = "training.learning_rate"
 
 

@@ -50,7 +50,10 @@ def file(tmp_path: Path, tiny_store: ClipStore) -> Path:
 
 def numbers(folder: Path) -> list[tuple[int, dict[str, float]]]:
     reports = TrialFolder(folder).reports()
-    return [(r.step, {k: v for k, v in r.metrics.items() if not k.startswith(("time/", "memory/"))}) for r in reports]
+    return [
+        (r.step, {k: v for k, v in r.metrics.items() if not k.startswith(("time/", "memory/", "system/"))})
+        for r in reports
+    ]
 
 
 def since(trial: TrialFolder) -> str:
