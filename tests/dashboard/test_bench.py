@@ -65,7 +65,7 @@ def test_the_dashboard_reads_it_and_judges_it(uri: str) -> None:
 
 
 def test_seeds_come_after_all_settings(tmp_path: Path) -> None:
-    trials = made.planned(Size(161, 1, 6), tmp_path)
+    trials = made.planned(Size(161, 1, 7), tmp_path)
     assert [trial.config.seed for trial in trials] == [0] * 160 + [1]
     assert len({trial.config.trial_name() for trial in trials}) == 161
     assert trials[160].config == trials[0].config.model_copy(update={"seed": 1})
@@ -87,7 +87,7 @@ def test_what_was_made_is_used_again_and_nothing_else_is(folder: Path, tmp_path:
     [
         (["--trials", "0"], "--trials 0: must be at least 1"),
         (["--turns", "0"], "--turns 0: must be at least 1"),
-        (["--metrics", "3"], "--metrics 3: must be at least 6"),
+        (["--metrics", "3"], "--metrics 3: must be at least 7"),
     ],
 )
 def test_impossible_sizes_are_one_sentence(
