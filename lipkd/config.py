@@ -284,6 +284,10 @@ class TrialConfig(Strict):
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
+    def flat(self) -> dict[str, str]:
+        """All fields by dotted name: words as they are, the rest as JSON."""
+        return _flat(self.to_json())
+
     def signature(self) -> str:
         """Eight hex digits of what decides the numbers: what the store holds and not where it lies, for instance;
         device and thread count are not part of it either.
@@ -369,6 +373,16 @@ def load_yaml(path: str | Path) -> Any:
 def load_config(path: str | Path) -> TrialConfig:
     """A TrialConfig from a YAML or JSON file; relative paths in it are relative to the working folder."""
     return parse_config(load_yaml(path), str(path))
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            flat |= _flat(item, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = item if isinstance(item, str) else json.dumps(item)
+    return flat
 
 
 def differing_fields(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:

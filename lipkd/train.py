@@ -137,9 +137,14 @@ class Trainer:
         self.until = until
         reports = self.folder.reports()
         metrics = reports[self.epoch - 1].metrics if self.epoch else {}
+        # An epoch that is trained again after a kill counts once, with the time that the journal has for it.
+        seconds = {report.step: report.metrics.get("time/epoch_s", 0.0) for report in reports}
+        total = sum(seconds.get(step, 0.0) for step in range(1, self.epoch + 1))
         while not self.over and (until is None or self.epoch < until):
             metrics = self._epoch()
             known = self.epoch in self.journal.steps
+            total += seconds.get(self.epoch, metrics["time/epoch_s"])
+            metrics["time/total_s"] = total
             # The journal before the checkpoint: an epoch that is checkpointed is never missing from the journal.
             self.journal.append(self.epoch, metrics)
             self._checkpoint_last()
@@ -174,6 +179,7 @@ class Trainer:
                 "best/wer": metrics["val/wer"],
                 "best/cer": metrics["val/cer"],
                 "best/epoch": float(self.epoch),
+                "best/wer_ensemble": metrics["val/wer_ensemble"],
             }
         metrics |= self.best
         self._keep_predictions(reading, better=better)

@@ -8,7 +8,6 @@ What has been sent stands in `sync.json`, written after MLflow has taken it. A c
 next sync send the same again, and MLflow keeps one copy: a metric is (run, key, step, time, value).
 """
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 BATCH_METRICS, BATCH_OTHERS = 1000, 100  # MLflow's limits for one call
+LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
 WAIT_FOR_OTHER_S = 120.0
 FAILURES_IN_A_ROW = 3  # then the fault lies with the server, not with a trial
 STAMPED = ("journal.jsonl", "state.json", "config.json", "lineage.jsonl")  # without a change there, nothing is new
@@ -173,7 +173,7 @@ class Syncer:
         """Parameters that the run lacks; those that are there stay, even if a resume ran with other threads."""
         from mlflow.entities import Param
 
-        missing = {k: v for k, v in flatten(config.to_json()).items() if k not in run.data.params}
+        missing = {k: v[:LONGEST_VALUE] for k, v in config.flat().items() if k not in run.data.params}
         for part in parts(list(missing.items()), BATCH_OTHERS):
             self.client.log_batch(run.info.run_id, params=[Param(k, v) for k, v in part], synchronous=True)
         run.data.params.update(missing)
@@ -293,17 +293,6 @@ def artifacts(trial: TrialFolder) -> Iterator[tuple[str, Path]]:
     for path in (*alone, *predictions, trial.checkpoint("best")):
         if path.is_file():
             yield str(path.relative_to(trial.path)), path
-
-
-def flatten(value: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """A nested configuration as dotted names and short texts."""
-    flat: dict[str, str] = {}
-    for key, item in value.items():
-        if isinstance(item, dict):
-            flat |= flatten(item, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = (item if isinstance(item, str) else json.dumps(item))[:6000]
-    return flat
 
 
 def milliseconds(report: Report) -> int:
