@@ -70,7 +70,7 @@ def test_a_camera_that_slows_down_keeps_its_timing(tmp_path: Path, name: str, mo
 
 def test_sound_that_outlasts_the_pictures_of_a_fragmented_file_promises_no_more_of_them(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", "25", 20, "null", "64x48", "-bf", "0")
-    both = (*FFMPEG, "-i", "sine=duration=0.9", "-f", "mp4", "-i", str(path), "-c:v", "copy", "-c:a", "aac")
+    both = (*FFMPEG, "-i", "sine=duration=0.85", "-f", "mp4", "-i", str(path), "-c:v", "copy", "-c:a", "aac")
     subprocess.run((*both, "-movflags", "frag_keyframe+delay_moov", str(tmp_path / "both.mp4")), check=True)
     assert shown(tmp_path / "both.mp4") == list(range(20))
 
@@ -81,7 +81,7 @@ def test_a_film_whose_end_is_missing_is_refused(tmp_path: Path) -> None:
     ).read_bytes()
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BadClip, match="truncated video: [0-9]+ of 20 frames can be decoded"):
+    with pytest.raises(BadClip, match=r"truncated video: \d+ of 20 frames can be decoded"):
         shown(cut)
 
 
