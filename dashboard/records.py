@@ -166,7 +166,10 @@ def read_predictions(tracking_uri: str, run_id: str) -> list[Prediction]:
             return []
         try:
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            return [_prediction(row) for row in rows]
+            predictions = [_prediction(row) for row in rows]
+            if predictions and {len(p.hypotheses) for p in predictions} != {max(len(predictions[0].hypotheses), 1)}:
+                raise ValueError("clips differ in their number of hypotheses, or have none")
+            return predictions
         except (ValueError, KeyError, TypeError) as error:
             raise LipkdError(f"run {run_id}: {PREDICTIONS} is not as docs/formats.md says ({error})") from error
 

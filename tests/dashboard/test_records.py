@@ -1,5 +1,6 @@
 """Records from a real MLflow database."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,12 @@ def test_torn_artifacts_are_one_sentence(tracking: str) -> None:
     for read in (records.read_predictions, records.read_posteriors):
         with pytest.raises(LipkdError, match=r"predictions/best.*(formats\.md|cannot be read)"):
             read(tracking, run)
+    uneven: list[list[list[str]]] = [[[], []], [["a"], ["a", "b"]]]
+    for said in uneven:
+        lines = [json.dumps({"id": "a/b", "reference": "a", "hypotheses": texts}) for texts in said]
+        client.log_text(run, "\n".join(lines), records.PREDICTIONS)
+        with pytest.raises(LipkdError, match="hypotheses"):
+            records.read_predictions(tracking, run)
     client.delete_run(run)
 
 
