@@ -5,8 +5,9 @@ batch size, data, seed. A difference of two such trials is due to the method and
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from statistics import fmean
 
 from dashboard.records import Trial
@@ -43,17 +44,30 @@ class Gain:
 def gains(trials: Sequence[Trial], baseline: str) -> list[Gain]:
     """Every group of finished trials against the group `baseline`, by width and batch size, widest first."""
     finished = [t for t in trials if t.state == "finished" and t.best_wer is not None and t.best_cer is not None]
+    # In the others all agree anyway, and there are many of them.
+    names = [name for name in differing([t.config for t in finished]) if not name.startswith("cohort.")]
+    names = [name for name in names if name not in MACHINE]
+
+    def surroundings(trial: Trial) -> tuple[object, ...]:
+        return (trial.width, trial.batch_size, trial.seed, *map(trial.config.get, names))
+
     base: dict[tuple[object, ...], list[Trial]] = defaultdict(list)
     for trial in finished:
         if trial.group == baseline:
-            base[_surroundings(trial)].append(trial)
+            base[surroundings(trial)].append(trial)
     pairs: dict[tuple[str, str, int], list[tuple[Trial, Trial]]] = defaultdict(list)
     for trial in finished:
         if trial.group != baseline:
-            for other in base[_surroundings(trial)]:
+            for other in base[surroundings(trial)]:
                 pairs[trial.group, trial.width, trial.batch_size].append((other, trial))
     found = [_gain(*key, matched) for key, matched in pairs.items()]
     return sorted(found, key=lambda g: (-width_value(g.width), g.batch_size, g.group))
+
+
+def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """The names, sorted, whose values are not the same in all of these configurations; none is a value, too."""
+    names = sorted(set().union(*configs))
+    return [name for name in names if len(set(map(methodcaller("get", name), configs))) > 1]
 
 
 def groups(trials: Sequence[Trial]) -> list[str]:
@@ -69,11 +83,6 @@ def width_value(width: str) -> float:
         return max(float(part) for part in width.split("+"))
     except ValueError:
         return 0.0
-
-
-def _surroundings(trial: Trial) -> tuple[object, ...]:
-    rest = ((k, v) for k, v in trial.config.items() if not k.startswith("cohort.") and k not in MACHINE)
-    return (trial.width, trial.batch_size, trial.seed, *sorted(rest))
 
 
 def _gain(group: str, width: str, batch_size: int, pairs: list[tuple[Trial, Trial]]) -> Gain:
