@@ -33,7 +33,10 @@ def by_group(data: pd.DataFrame, colours: Mapping[str, str], symbol: str) -> alt
     """Colour says the group; only the groups that are drawn stand in the legend."""
     there = [name for name in colours if name in set(data["group"])]
     scale = alt.Scale(domain=there, range=[colours[name] for name in there])
-    legend = alt.Legend(title=None, orient="top", symbolType=symbol, symbolOpacity=1, columns=4)
+    # As many beside each other as there is room for: Vega does not break a legend, and a phone would cut it off.
+    wide = 40 + 7 * max(map(len, there), default=0)
+    columns = alt.ExprRef(f"max(1, floor(width / {wide}))")
+    legend = alt.Legend(title=None, orient="top", symbolType=symbol, symbolOpacity=1, columns=columns)
     return alt.Color("group:N", scale=scale, legend=legend)
 
 

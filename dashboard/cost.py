@@ -19,7 +19,7 @@ NEEDED = ("network.name", "network.width", "cohort.peers", "cohort.widths", "dat
 
 def cost_rows(trials: Sequence[Trial], cost: str, picture_of: PictureOf) -> list[dict[str, Any]]:
     """A row per trial with a result and a value of one of COSTS, the cheapest first; `front` marks the Pareto front:
-    trials that no other equals or beats on both scales.
+    trials that no other equals or beats on both scales. One that still runs is not on it: it will cost more.
 
     `picture_of` says how large (height, width, channels) the pictures of a trial's store are, None when it is gone.
     """
@@ -27,8 +27,8 @@ def cost_rows(trials: Sequence[Trial], cost: str, picture_of: PictureOf) -> list
     points = sorted(((value, t.best_wer or 0.0, t) for value, t in found if value is not None), key=lambda p: p[:2])
     rows, lowest = [], float("inf")
     for value, wer, trial in points:
-        front = wer < lowest
-        lowest = min(lowest, wer)
+        front = wer < lowest and trial.state != "running"
+        lowest = wer if front else lowest
         rows.append({"trial": trial.name, "group": trial.group, "cost": value, "WER": 100 * wer, "front": front})
     return rows
 

@@ -62,7 +62,7 @@ def all_parameters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     if not rows:
         st.info("No trial has a result yet: rates appear with the first epoch.")
         return
-    chart = setting_charts.parallel(rows, charts.group_colours(trials))
+    chart = setting_charts.parallel(rows, charts.group_colours(trials), dark=shell.is_dark())
     st.altair_chart(chart, alt="Parameters and best WER of every trial, a line each")
     if len(chosen) > MOST_LINES:
         st.caption(f"The best {MOST_LINES} of {len(chosen)} trials; filters choose others.")

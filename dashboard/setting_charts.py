@@ -47,7 +47,7 @@ def setting_intervals(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
     return (spans.encode(x=alt.X("low:Q", title="best WER, %"), x2="high:Q") + dots).properties(height=alt.Step(30))
 
 
-def parallel(rows: Sequence[dict[str, Any]], colours: Mapping[str, str]) -> alt.LayerChart:
+def parallel(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], *, dark: bool) -> alt.LayerChart:
     """A line per trial across the axes of importance.parallel_rows; the one under the pointer stands out."""
     data = pd.DataFrame(rows)
     axes = list(dict.fromkeys(data["axis"]))
@@ -62,8 +62,11 @@ def parallel(rows: Sequence[dict[str, Any]], colours: Mapping[str, str]) -> alt.
     dots = base.mark_circle(size=60, opacity=0.8).encode(tooltip=["trial", "axis", "value"]).add_params(near)
     ticks = data.drop_duplicates(["axis", "value"])[["axis", "value", "place"]]
     ticks = ticks[ticks.groupby("axis")["value"].transform("size") <= 8]
-    words = alt.Chart(ticks).mark_text(align="left", dx=8, color="#858b94", fontSize=11).encode(x=x, y=y, text="value")
-    return (lines + dots + words).properties(height=360)
+    base = alt.Chart(ticks).encode(x=x, y=y, text="value")
+    ink, paper = ("#d5d9df", "#15181c") if dark else ("#3c434b", "#ffffff")
+    behind = base.mark_text(align="left", dx=8, fontSize=11, fill=paper, stroke=paper, strokeWidth=4, opacity=0.8)
+    words = base.mark_text(align="left", dx=8, fontSize=11, color=ink)
+    return (lines + dots + behind + words).properties(height=360)
 
 
 def importance_bars(rows: Sequence[dict[str, Any]]) -> alt.Chart:

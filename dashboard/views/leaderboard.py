@@ -84,7 +84,7 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
     shown = rows.assign(**{name: 100 * rows[name].astype(float) for name in RATES})
     shown["mlflow"] = [run_link(uri, trial) for trial in trials]
     if pinned:
-        shown.insert(0, "pin", ["📌"] * pinned + [""] * (len(shown) - pinned))
+        shown.insert(0, "pin", ["★"] * pinned + [""] * (len(shown) - pinned))
     if not rows["reason"].any():
         shown = shown.drop(columns="reason")
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
@@ -154,14 +154,15 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     """Best rates by one parameter, a dot per trial; or WER against what it cost."""
     colours = charts.group_colours(trials)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    by = links.one_of(left, "Best rate by", [*charts.GROUPINGS, COST], key="by", default="method and width")
+    by = links.one_of(left.container(), "Best rate by", [*charts.GROUPINGS, COST], key="by", default="method and width")
     if by == COST:
         cost = links.select(right, "Cost", list(COSTS), key="cost", default=next(iter(COSTS))) or next(iter(COSTS))
         rows = cost_rows(chosen, cost, picture_of)
         if rows:
             st.altair_chart(charts.cost_front(rows, colours, cost), alt=f"Best WER of every trial against {cost}")
             best = "; ".join(f"{row['trial']} ({row['WER']:.1f} %)" for row in rows if row["front"])
-            st.caption(shell.plain(f"None is both cheaper and better than, from the cheapest on: {best}."))
+            told = f"None is both cheaper and better than, from the cheapest on: {best}."
+            st.caption(shell.plain(told if best else "Trials that still run may become dearer: none is compared yet."))
         else:
             st.info(
                 "No trial has both a result and this cost. The size of a network is known where its clip store is "

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from lipkd.store import Clip, ClipStore, Frames, StoreWriter
 from preprocessing.quiet_cv2 import cv2
 from preprocessing.synth import draw_clip, write_video
 from tests.dashboard.deployed import deploy
+from tests.dashboard.filmed import show_to_camera
 from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, serve
 from tests.dashboard.tracked import Planned, track_sweep
 
 PAGES = {name: name for name in ("sweeps", "compare", "replay", "errors", "try_it")}
-PAGES |= {"leaderboard": "", "hardest": "errors?part=hardest+clips"}  # pictures and their addresses
+# Pictures and their addresses.
+PAGES |= {"leaderboard": "", "hardest": "errors?part=hardest+clips", "webcam": "try_it?from=the+webcam"}
 SIZES = {"wide": (1440, 1000), "narrow": (390, 844)}
 INK = (58, 44, 40)
 SPEAKERS, CLIPS = 3, 4
@@ -33,20 +35,26 @@ def main(out: Path) -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         uri = track_sweep(folder, "synthetic", *_store(folder), _plan())
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        mouth = draw_clip(7, 0, 0)[1]
+        write_video(folder / "mouth", mouth)
+        camera = show_to_camera(folder / "mouth.y4m", mouth)
+        flags = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         deploy(folder / "models" / "attention-narrow", trial="attention-p2-w0.5-b8-s0")
-        write_video(folder / "mouth", draw_clip(7, 0, 0)[1])
         os.environ["LIPKD_MLRUNS"] = str(folder)
         with serve(uri, folder / "log") as root:
             for scheme in ("light", "dark"):
                 for size, (width, height) in SIZES.items():
-                    context = browser.new_context(viewport={"width": width, "height": height})
+                    viewport: ViewportSize = {"width": width, "height": height}
+                    context = browser.new_context(viewport=viewport, permissions=["camera", "microphone"])
                     page = context.new_page()
                     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
                     for title, address in PAGES.items():
                         _take(page, f"{root}/{address}")
                         if title == "try_it":
                             _try(page, folder / "mouth.mp4")
+                        if title == "webcam":
+                            _record(page)
                         _save(page, out / f"{title}-{size}-{scheme}.png")
                     context.close()
         browser.close()
@@ -65,6 +73,12 @@ def _take(page: Page, address: str) -> None:
 def _try(page: Page, mouth: Path) -> None:
     page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(mouth)
     page.get_by_test_id("player").wait_for(timeout=PATIENCE)
+    page.wait_for_timeout(1500)
+
+
+def _record(page: Page) -> None:
+    for button in ("Turn the camera on", "Record"):
+        page.get_by_test_id("webcam").get_by_role("button", name=button).click()
     page.wait_for_timeout(1500)
 
 

@@ -1,5 +1,7 @@
 """Rows behind the figures; the figures themselves only have to be valid Vega-Lite."""
 
+import dataclasses
+
 import pytest
 
 from dashboard import charts, setting_charts
@@ -87,6 +89,23 @@ def test_the_front_holds_what_none_beats_on_both_scales() -> None:
     assert cost_rows(trials, "memory, MB", lambda _: None) == []
 
 
+def test_a_trial_that_runs_is_not_on_the_front() -> None:
+    """It has cost the least so far, and says nothing of what is cheaper in the end."""
+    running = dataclasses.replace(trial("dml", 2, 0.2, width="0.5"), state="running")
+    rows = cost_rows([running, trial("vanilla", 1, 0.5, width="4")], "width × peers", lambda _: None)
+    assert [(row["cost"], row["front"]) for row in rows] == [(1, False), (4, True)]
+
+
+def test_a_legend_has_as_many_columns_as_there_is_room_for() -> None:
+    """The longest of the names that are drawn, `attention ×2`, has 12 letters of 7 pixels, and a symbol of 40."""
+    rows = charts.rate_rows([trial("vanilla", 1, 0.5), trial("attention", 2, 0.4)], "method")
+    drawn = charts.rate_dots(
+        rows, {"vanilla": "grey", "attention ×2": "blue", "independent ×2": "red"}, "WER"
+    ).to_dict()
+    (legend,) = [layer["encoding"]["color"]["legend"] for layer in drawn["layer"] if "color" in layer["encoding"]]
+    assert legend["columns"] == {"expr": "max(1, floor(width / 124))"}
+
+
 def test_a_band_for_every_setting() -> None:
     (setting,) = settings([trial("attention", 2, 0.4), trial("attention", 2, 0.5, seed=1)])
     curves = [Curve(t.run_id, "val/wer", (1, 2), (1.0, wer)) for t, wer in zip(setting.trials, (0.4, 0.5), strict=True)]
@@ -97,6 +116,6 @@ def test_a_band_for_every_setting() -> None:
 def test_settings_and_parameters_as_figures() -> None:
     rows = setting_rows(settings([*TRIALS, trial("attention", 2, 0.5, seed=1)]))
     assert setting_charts.setting_intervals(rows).to_dict()["layer"]
-    assert setting_charts.parallel(parallel_rows(TRIALS), COLOURS).to_dict()["layer"]
+    assert setting_charts.parallel(parallel_rows(TRIALS), COLOURS, dark=True).to_dict()["layer"]
     bars = setting_charts.importance_bars([{"parameter": "width", "share": 80.0, "values": 2}]).to_dict()
     assert bars["mark"]["type"] == "bar"

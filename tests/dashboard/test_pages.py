@@ -90,7 +90,7 @@ def test_pins_stay_on_top_of_what_is_filtered(tracking: str, monkeypatch: pytest
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", method=["vanilla"], pins=[pin])
     assert app.dataframe[0].value["trial"].iloc[0] == pin
     assert list(app.dataframe[0].value["method"]) == ["independent", "vanilla", "vanilla"]
-    assert list(app.dataframe[0].value["pin"]) == ["📌", "", ""]
+    assert list(app.dataframe[0].value["pin"]) == ["★", "", ""]
     app.multiselect(key="pins").set_value([]).run()
     assert list(app.dataframe[0].value["method"]) == ["vanilla", "vanilla"]
     assert all("/runs/" in link for link in app.dataframe[0].value["mlflow"])
