@@ -11,8 +11,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import records
+from dashboard import hardest, records
 from dashboard.edits import Comparison, compare_all
+from dashboard.hardest import Readings
 from dashboard.importance import Importance
 from dashboard.player import SHEET_COLUMNS, Media
 from dashboard.records import Curve, Posteriors, Prediction, Sweep, Trial
@@ -22,7 +23,12 @@ from lipkd.errors import LipkdError
 from lipkd.store import ClipStore
 
 FRESH = 15.0
+AT_A_TIME = 8  # trials whose predictions are fetched
 RunAtEpoch = tuple[str, int | None]  # a run and its best epoch
+
+
+class NoPredictions(LipkdError):
+    """A trial's predictions are not in MLflow yet: they come when it ends."""
 
 
 @st.cache_data(ttl=FRESH, refresh_mode="background", show_spinner="Reading MLflow …")
@@ -49,7 +55,8 @@ def curve(tracking_uri: str, run_id: str, metric: str, epochs: int) -> Curve:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def predictions(tracking_uri: str, run_id: str, best_epoch: int | None) -> list[Prediction]:
-    return records.read_predictions(tracking_uri, run_id)
+    """Raises NoPredictions, which is not kept, while there are none."""
+    return _found_predictions(tracking_uri, run_id)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
@@ -62,6 +69,30 @@ def comparisons(tracking_uri: str, run_id: str, best_epoch: int | None) -> dict[
     if peers > 1:
         said["ensemble"] = [row.ensemble for row in rows]
     return {voice: compare_all(references, texts) for voice, texts in said.items()}
+
+
+def readings(tracking_uri: str, wanted: Sequence[RunAtEpoch]) -> list[Readings | LipkdError]:
+    """What the best peer of each trial read, or why that cannot be said. Several at a time: a server is far away."""
+
+    def one(run: RunAtEpoch) -> Readings | LipkdError:
+        try:
+            return _readings(tracking_uri, *run)
+        except LipkdError as error:
+            return error
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        return list(pool.map(one, wanted))
+
+
+@st.cache_resource(max_entries=400, show_spinner=False)
+def _readings(tracking_uri: str, run_id: str, best_epoch: int | None) -> Readings:
+    return hardest.readings(_found_predictions(tracking_uri, run_id))
+
+
+def _found_predictions(tracking_uri: str, run_id: str) -> list[Prediction]:
+    if found := records.read_predictions(tracking_uri, run_id):
+        return found
+    raise NoPredictions("it has no predictions in MLflow yet; `lipkd sync` brings them in")
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -27,7 +27,7 @@ class Importance:
 
 def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
     """The most important first. Raises LipkdError, with the reason, when there is nothing to tell it from."""
-    finished = [t for t in trials if t.state == "finished" and t.best_wer is not None]
+    finished = [t for t in trials if t.state == "finished" and t.best_wer is not None and not t.donor]
     if len(finished) < FEWEST:
         raise LipkdError(f"{len(finished)} trials have finished, and fewer than {FEWEST} say nothing about importance")
     columns = varied(finished)

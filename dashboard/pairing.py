@@ -41,6 +41,7 @@ class Gain:
 def gains(trials: Sequence[Trial], baseline: str) -> list[Gain]:
     """Every group of finished trials against the group `baseline`, by width and batch size, widest first."""
     finished = [t for t in trials if t.state == "finished" and t.best_wer is not None and t.best_cer is not None]
+    finished = [t for t in finished if not t.donor]  # else it is not what its configuration says
     base: dict[tuple[object, ...], list[Trial]] = defaultdict(list)
     for trial in finished:
         if trial.group == baseline:

@@ -7,17 +7,15 @@ put into HTML, videos travel inside the data: nothing is served at an address of
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from dashboard import in_browser
 from dashboard.timing import TimedWord, ensemble_of, spikes, spoken_words, visible
 
-ASSETS = Path(__file__).parent / "assets"
 LEAST_POSTERIOR = 0.05  # symbols that never reach it in a clip have no row
 SHEET_COLUMNS = 10
 
@@ -126,14 +124,7 @@ def show(data: dict[str, Any], *, key: str, on_go: Callable[[str], None]) -> Non
         if (direction := st.session_state[key].get("go")) in ("next", "previous"):
             on_go(direction)
 
-    html, css, js = _assets()
-    st.components.v2.component("lipkd_player", html=html, css=css, js=js)(key=key, data=data, on_go_change=went)
-
-
-@cache
-def _assets() -> tuple[str, str, str]:
-    html, css, js = ((ASSETS / f"player.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    return html, css, js
+    in_browser.component("player")(key=key, data=data, on_go_change=went)
 
 
 def _words(words: Sequence[TimedWord]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The trials that Replay and Errors look at: A, perhaps B, and whose reading of each counts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
@@ -30,14 +31,18 @@ class Reader:
         return said.ensemble if self.voice == "ensemble" else said.hypotheses[int(self.voice.removeprefix("peer "))]
 
 
-def choose_readers() -> list[Reader]:
-    """Trial A of the sweep, and B if one is chosen; the first one is A at first. None, and the page says so, while no
-    trial has predictions."""
+def trials_with_results() -> dict[str, Trial]:
+    """The trials of the sweep that have predictions, or will have, by unique label, the best first. None, and the page
+    says so, before the first epoch."""
     _, trials = shell.choose_sweep()
     labels = shell.trial_labels([trial for trial in trials if trial.best_epoch is not None])
     if not labels:
         st.info("No trial has predictions yet: they appear with the first epoch.", icon=":material/hourglass_empty:")
-        return []
+    return labels
+
+
+def choose_readers(labels: Mapping[str, Trial]) -> list[Reader]:
+    """Trial A, and B if one is chosen; the first one is A at first."""
     first, second = st.columns(2)
     names = list(labels)
     a = links.select(first, "Trial A", names, key="a", default=names[0]) or names[0]
@@ -48,9 +53,10 @@ def choose_readers() -> list[Reader]:
 def reader(letter: str, trial: Trial) -> Reader:
     """A trial with its predictions; raises LipkdError when it has none. The lowest WER speaks first."""
     uri = shell.tracking_uri()
-    predictions = cached.predictions(uri, trial.run_id, trial.best_epoch)
-    if not predictions:
-        raise LipkdError(f"Trial {trial.name} has no predictions in MLflow yet; `lipkd sync` brings them in.")
+    try:
+        predictions = cached.predictions(uri, trial.run_id, trial.best_epoch)
+    except cached.NoPredictions as reason:
+        raise LipkdError(f"Trial {trial.name} cannot be looked at: {reason}.") from reason
     said = cached.comparisons(uri, trial.run_id, trial.best_epoch)
     ids = [prediction.clip_id for prediction in predictions]
     voices = sorted(said, key=lambda voice: (voice == "ensemble", corpus_rates(said[voice])))

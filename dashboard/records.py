@@ -46,7 +46,8 @@ class Trial:
     `method` is `vanilla` for one peer that learns alone. `width` is text because peers may differ in it
     ("1+0.5"). `wer_ensemble` is that of the best epoch. `epochs` counts reported epochs, `seconds` is what they cost.
     `config` is the whole configuration, flattened with dots; `latest` the last value of every metric; `began` and
-    `ended` are in Unix seconds.
+    `ended` are in Unix seconds. `donor` is the trial of its population whose weights it went on from last, if any: then
+    its configuration is only where it began.
     """
 
     run_id: str
@@ -75,6 +76,7 @@ class Trial:
     began: float
     ended: float | None
     experiment_id: str
+    donor: str = ""
 
     @property
     def group(self) -> str:
@@ -164,7 +166,10 @@ def read_predictions(tracking_uri: str, run_id: str) -> list[Prediction]:
             return []
         try:
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            return [_prediction(row) for row in rows]
+            predictions = [_prediction(row) for row in rows]
+            if predictions and {len(p.hypotheses) for p in predictions} != {max(len(predictions[0].hypotheses), 1)}:
+                raise ValueError("clips differ in their number of hypotheses, or have none")
+            return predictions
         except (ValueError, KeyError, TypeError) as error:
             raise LipkdError(f"run {run_id}: {PREDICTIONS} is not as docs/formats.md says ({error})") from error
 
@@ -231,6 +236,7 @@ def _trial(run: Run) -> Trial:
         ended=None if run.ended is None else run.ended / 1000,
         latest=dict(metrics),
         experiment_id=run.experiment_id,
+        donor=tags.get("lipkd.donor", ""),
     )
 
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PAGE = 1000  # runs per request
 MOST_HISTORIES = 200  # trials whose histories are asked for one by one
+TOTAL, BEST_ENSEMBLE = "time/total_s", "best/wer_ensemble"
+# What a trial of an older lipkd has instead, in its histories.
 SECONDS, ENSEMBLE, BEST_EPOCH = "time/epoch_s", "val/wer_ensemble", "best/epoch"
 Points = list[tuple[int, int, float]]  # timestamp, step, value
 
@@ -146,7 +148,7 @@ class MlflowRuns:
     def trials(self, sweep_id: str, experiment_id: str) -> list[Run]:
         child = f"tags.`mlflow.parentRunId` = '{sweep_id}'"
         runs = [_run(run, "") for run in self._search([experiment_id], child)]
-        if len(runs) > MOST_HISTORIES:
+        if sum(lacks_seconds(run.metrics) or lacks_ensemble(run.metrics) for run in runs) > MOST_HISTORIES:
             return runs
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(self._with_histories, runs))
@@ -156,20 +158,21 @@ class MlflowRuns:
         return [(m.timestamp, m.step, m.value) for m in self.client.get_metric_history(run_id, metric)]
 
     def artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
-        there = {item.path for item in self.client.list_artifacts(run_id, name.rpartition("/")[0])}
-        return Path(self.client.download_artifacts(run_id, name, str(folder))) if name in there else None
+        # The client's own way to an artifact asks the server nine times, this one four times.
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        kept = get_artifact_repository(_artifacts(self.uri, run_id), tracking_uri=self.uri)
+        there = {item.path for item in kept.list_artifacts(name.rpartition("/")[0])}
+        return Path(kept.download_artifacts(name, str(folder))) if name in there else None
 
     def _with_histories(self, run: Run) -> Run:
-        values = [
-            by_step(_history(self.uri, run.run_id, metric, run.steps)) if metric in run.metrics else {}
-            for metric in (SECONDS, ENSEMBLE)
-        ]
-        best = run.metrics.get(BEST_EPOCH)
-        return Run(
-            **{name: getattr(run, name) for name in run.__dataclass_fields__ if name not in ("seconds", "ensemble")},
-            seconds=sum(values[0].values()) if values[0] else None,
-            ensemble=None if best is None else values[1].get(int(best)),
-        )
+        seconds, ensemble = run.seconds, run.ensemble
+        if lacks_seconds(run.metrics):
+            seconds = sum(by_step(_history(self.uri, run.run_id, SECONDS, run.steps)).values())
+        if lacks_ensemble(run.metrics):
+            values = by_step(_history(self.uri, run.run_id, ENSEMBLE, run.steps))
+            ensemble = values.get(int(run.metrics[BEST_EPOCH]))
+        return replace(run, seconds=seconds, ensemble=ensemble)
 
     def _experiments(self) -> Iterator[Any]:
         token = None
@@ -194,9 +197,25 @@ def _history(uri: str, run_id: str, metric: str, steps: int) -> tuple[tuple[int,
     return tuple(MlflowRuns(_client(uri), uri).history(run_id, metric))
 
 
+@lru_cache(maxsize=4 * MOST_HISTORIES)
+def _artifacts(uri: str, run_id: str) -> str:
+    """Where a run's artifacts lie, which never changes."""
+    return str(_client(uri).get_run(run_id).info.artifact_uri)
+
+
 def by_step(points: Sequence[tuple[int, int, float]]) -> dict[int, float]:
     """The value of every step, the latest where one was sent twice."""
     return {step: value for _, step, value in sorted(points)}
+
+
+def lacks_seconds(metrics: Mapping[str, float]) -> bool:
+    """Whether a trial's time must be added up from its history: an older lipkd has tracked it."""
+    return SECONDS in metrics and TOTAL not in metrics
+
+
+def lacks_ensemble(metrics: Mapping[str, float]) -> bool:
+    """Whether the ensemble's WER in the best epoch must be looked up in its history."""
+    return ENSEMBLE in metrics and BEST_EPOCH in metrics and BEST_ENSEMBLE not in metrics
 
 
 def _run(run: "MlflowRun", experiment: str) -> Run:
@@ -215,6 +234,8 @@ def _run(run: "MlflowRun", experiment: str) -> Run:
         params=run.data.params,
         metrics=run.data.metrics,
         steps=max(steps, default=0),
+        seconds=run.data.metrics.get(TOTAL),
+        ensemble=run.data.metrics.get(BEST_ENSEMBLE),
     )
 
 

@@ -1,13 +1,25 @@
 """Runs straight from the tables of MLflow's SQLite database, read only: a query per table, not an object per row."""
 
 import contextlib
+import json
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashboard.runs import BEST_EPOCH, ENSEMBLE, SECONDS, Points, Run, copy_local
+from dashboard.runs import (
+    BEST_ENSEMBLE,
+    BEST_EPOCH,
+    ENSEMBLE,
+    SECONDS,
+    TOTAL,
+    Points,
+    Run,
+    copy_local,
+    lacks_ensemble,
+    lacks_seconds,
+)
 
 WAIT_S = 10.0  # for a writer
 # What is read here; a database that lacks any of it (another version of MLflow) is left to MLflow.
@@ -90,8 +102,10 @@ class SqliteRuns:
         tags = self._pairs("tags", chosen, values)
         params = self._pairs("params", chosen, values) if full else {}
         metrics, steps = self._latest(chosen, values) if full else ({}, {})
-        seconds = self._seconds(chosen, values) if full else {}
-        ensemble = self._ensemble(chosen, values) if full else {}
+        seconds = self._seconds([run_id for run_id, known in metrics.items() if lacks_seconds(known)])
+        ensemble = self._ensemble(
+            {run_id: int(known[BEST_EPOCH]) for run_id, known in metrics.items() if lacks_ensemble(known)}
+        )
         return [
             Run(
                 run_id=run_id,
@@ -106,8 +120,8 @@ class SqliteRuns:
                 params=params.get(run_id, {}),
                 metrics=metrics.get(run_id, {}),
                 steps=steps.get(run_id, 0),
-                seconds=seconds.get(run_id),
-                ensemble=ensemble.get(run_id),
+                seconds=seconds.get(run_id, metrics.get(run_id, {}).get(TOTAL)),
+                ensemble=ensemble.get(run_id, metrics.get(run_id, {}).get(BEST_ENSEMBLE)),
             )
             for run_id, name, experiment, experiment_id, status, began, ended, artifacts in runs
         ]
@@ -128,23 +142,23 @@ class SqliteRuns:
             steps[run_id] = max(step, steps.get(run_id, 0))
         return metrics, steps
 
-    def _seconds(self, chosen: str, values: Mapping[str, str]) -> dict[str, float]:
+    def _seconds(self, run_ids: Sequence[str]) -> dict[str, float]:
         """Per run the sum of its epochs' times; a step that was sent twice counts once, as it was sent last."""
+        if not run_ids:
+            return {}
         query = (
-            "SELECT run_uuid, SUM(value) FROM (SELECT run_uuid, value, MAX(timestamp) FROM metrics "
-            f"WHERE key = :key AND run_uuid IN ({chosen}) GROUP BY run_uuid, step) GROUP BY run_uuid"
+            "SELECT run_uuid, SUM(value) FROM (SELECT run_uuid, value, MAX(timestamp) FROM metrics WHERE key = ? "
+            "AND run_uuid IN (SELECT value FROM json_each(?)) GROUP BY run_uuid, step) GROUP BY run_uuid"
         )
-        return dict(self.connection.execute(query, {**values, "key": SECONDS}).fetchall())
+        return dict(self.connection.execute(query, (SECONDS, json.dumps(run_ids))).fetchall())
 
-    def _ensemble(self, chosen: str, values: Mapping[str, str]) -> dict[str, float]:
+    def _ensemble(self, best: Mapping[str, int]) -> dict[str, float]:
         """Per run the ensemble's WER in its best epoch."""
-        query = (
-            f"SELECT run_uuid, CAST(value AS INTEGER) FROM latest_metrics WHERE key = :best AND run_uuid IN ({chosen})"
-        )
-        best = self.connection.execute(query, {**values, "best": BEST_EPOCH}).fetchall()
         at = (
             f"SELECT value FROM metrics {self._by_run} WHERE run_uuid = ? AND key = ? AND step = ? "
             "ORDER BY timestamp DESC LIMIT 1"
         )
-        found = {run_id: self.connection.execute(at, (run_id, ENSEMBLE, step)).fetchone() for run_id, step in best}
+        found = {
+            run_id: self.connection.execute(at, (run_id, ENSEMBLE, step)).fetchone() for run_id, step in best.items()
+        }
         return {run_id: row[0] for run_id, row in found.items() if row}

@@ -128,6 +128,8 @@ def _differing(parameters: Sequence[dict[str, str]]) -> list[str]:
 
 def _without_seed(trial: Trial) -> tuple[tuple[str, str], ...]:
     rest = {name: value for name, value in deciding(trial).items() if name != "seed"}
+    if trial.donor:  # one of a population is more than its configuration, and like no other
+        rest["trial"] = trial.name
     tags = {"cohort.method": trial.method, "cohort.peers": str(trial.peers), "network.width": trial.width}
     return tuple(sorted((tags | {"training.batch_size": str(trial.batch_size)} | rest).items()))
 

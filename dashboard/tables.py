@@ -32,7 +32,7 @@ def leaderboard_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
             "wer_ensemble": t.wer_ensemble,
             "epochs": t.epochs,
             "minutes": None if t.seconds is None else t.seconds / 60,
-            "reason": t.reason,
+            "reason": t.reason or (f"went on from {t.donor}" if t.donor else ""),
             "commit": t.commit,
             "run_id": t.run_id,
         }

@@ -23,6 +23,7 @@ class TrackedTrial:
     clips: dict[str, Any]
     stands: str
     said: list[dict[str, Any]]
+    taken_from: str = ""
 
     def config(self) -> TrialConfig:
         return parse_config(self.content, f"config.json of {self.name}")
@@ -32,6 +33,9 @@ class TrackedTrial:
 
     def state(self) -> dict[str, Any]:
         return {"state": self.stands}
+
+    def donor(self) -> str:
+        return self.taken_from
 
     def read_predictions(self, which: Literal["best"] = "best") -> list[dict[str, Any]]:
         return self.said
@@ -46,7 +50,7 @@ def read_tracked(tracking_uri: str, trial: Trial) -> TrackedTrial:
     ]
     if trial.state == "finished" and not rows:
         raise LipkdError(f"{trial.name} cannot be compared: its run has no {records.PREDICTIONS}")
-    return TrackedTrial(trial.name, content, clips, trial.state, rows)
+    return TrackedTrial(trial.name, content, clips, trial.state, rows, trial.donor)
 
 
 def verdict(tracking_uri: str, a: Sequence[Trial], b: Sequence[Trial]) -> list[str]:

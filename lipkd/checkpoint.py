@@ -3,7 +3,9 @@
 One file rather than a pair, because a rename makes exactly one file appear whole. Nothing is pickled.
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,21 @@ def save(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors (on the CPU) and `info` of a checkpoint; raises LipkdError when it is missing or damaged."""
+    with _opened(path) as (file, info):
+        return {name: file.get_tensor(name) for name in file.keys()}, info  # noqa: SIM118 (no dict)
+
+
+def load_info(path: Path) -> dict[str, Any]:
+    """`info` of a checkpoint, without reading its tensors; raises LipkdError as `load` does."""
+    with _opened(path) as (_, info):
+        return info
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, "pt") as file:
-            info = json.loads((file.metadata() or {})["lipkd"])
-            return {name: file.get_tensor(name) for name in file.keys()}, info  # noqa: SIM118 (no dict)
+            yield file, json.loads((file.metadata() or {})["lipkd"])
     except FileNotFoundError as error:
         raise LipkdError(f"checkpoint {path}: not there; the trial has not finished an epoch yet") from error
     except (SafetensorError, KeyError, ValueError, OSError) as error:

@@ -76,6 +76,12 @@ class Cohort(nn.Module):
         """The gate of method `one`; None where the peers share nothing."""
         return self.method if isinstance(self.method, GatedBranches) else None
 
+    def adopt(self, config: TrialConfig) -> None:
+        """Learn by the cohort's part and the dropout of `config` from now on; the networks stay as they are."""
+        self.config = config.cohort
+        for peer in self.networks:
+            peer.dropout_share = config.network.dropout
+
     def losses(
         self, batch: Batch, *, weight: float, word_weight: float, generators: list[torch.Generator] | None = None
     ) -> Losses:

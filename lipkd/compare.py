@@ -41,6 +41,9 @@ class Readable(Protocol):
 
     def state(self) -> dict[str, Any]: ...
 
+    def donor(self) -> str:
+        """The trial whose weights it went on from last, in a population; empty for its own."""
+
     def read_predictions(self, which: Literal["best"] = "best") -> list[dict[str, Any]]: ...
 
 
@@ -128,11 +131,11 @@ def compare(a: Sequence[Readable], b: Sequence[Readable], *, level: float = 0.95
 def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
     """Every cohort of a sweep against vanilla, and against as many independent peers, at equal everything else.
 
-    Trials that have not finished, and cohorts without a control, are left out.
+    Trials that have not finished or went on from another's weights, and cohorts without a control, are left out.
     """
     groups: dict[str, dict[str, list[Readable]]] = {}
     for trial in trials:
-        if trial.state()["state"] == "finished":
+        if trial.state()["state"] == "finished" and not trial.donor():
             value = trial.config().to_json()
             cohort = json.dumps(value.pop("cohort"), sort_keys=True)
             del value["seed"], value["data"]["store"]
@@ -189,6 +192,12 @@ def _same_but_for_the_cohort(one: Readable, other: Readable, *, cohort: bool = F
     for trial in (one, other):
         if trial.state()["state"] != "finished":
             raise LipkdError(f"{trial.name} cannot be compared: it is {trial.state()['state']}, not finished")
+        if donor := trial.donor():
+            raise LipkdError(
+                f"{trial.name} cannot be compared: it went on from the weights of {donor}, so it is not what its "
+                "configuration says and cost what a population costs; train the schedule that `lipkd sweep FOLDER "
+                "--best-schedule` prints and compare that"
+            )
 
 
 def _edits(trial: Readable, rate: Rate) -> NDArray[np.float64]:

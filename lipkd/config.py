@@ -5,6 +5,7 @@ names the field, the value and what is allowed.
 """
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lipkd.errors import LipkdError
 from lipkd.store import store_digest
@@ -184,8 +185,50 @@ class AugmentConfig(Strict):
     patch_mask_share: float = Field(0.3, gt=0, le=1)
 
 
+# What the training loop reads anew in every epoch. Shapes, batches, the split, the number of epochs and what is a
+# share of them hold for the whole training.
+MAY_CHANGE = (
+    *(f"training.{name}" for name in ("learning_rate", "weight_decay", "clip_norm", "word_weight")),
+    *("cohort.weight", "cohort.temperature", "network.dropout"),
+    *(f"augment.{name}" for name in AugmentConfig.model_fields),
+)
+PARTS: dict[str, type[Strict]] = {
+    "network": NetworkConfig,
+    "cohort": CohortConfig,
+    "training": TrainingConfig,
+    "augment": AugmentConfig,
+}
+
+
+def changeable(key: str, value: Any) -> int | float:
+    """A value that a schedule may give to a dotted key, as its field takes it; raises ValueError with a sentence."""
+    if key not in MAY_CHANGE:
+        raise ValueError(f"{key} cannot change in mid-training; what can: {', '.join(MAY_CHANGE)}")
+    part, _, name = key.partition(".")
+    try:
+        taken: int | float = getattr(PARTS[part].model_validate({name: value}), name)
+    except ValidationError as error:
+        raise ValueError(f"{part}.{_sentence(error.errors()[0])}") from None
+    return taken
+
+
+class Change(Strict):
+    """A step of a schedule: dotted keys of MAY_CHANGE and their values from the epoch that follows `after` on."""
+
+    after: int = Field(ge=1)
+    values: dict[str, int | float] = Field(min_length=1)
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _taken(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError("give a mapping from dotted keys, like training.learning_rate, to numbers")
+        return {str(key): changeable(str(key), item) for key, item in value.items()}
+
+
 class TrialConfig(Strict):
-    """One trial: everything needed to train it again, whole."""
+    """One trial: everything needed to train it again, whole. `schedule` changes some of it between two epochs
+    (lipkd/schedule.py)."""
 
     seed: int = Field(0, ge=0, lt=2**31)
     data: DataConfig
@@ -194,6 +237,18 @@ class TrialConfig(Strict):
     training: TrainingConfig = TrainingConfig()
     augment: AugmentConfig = AugmentConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    schedule: tuple[Change, ...] = ()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "TrialConfig":
+        after = [change.after for change in self.schedule]
+        if any(later <= earlier for earlier, later in itertools.pairwise(after)):
+            raise ValueError(f"schedule changes after epochs {after}: they must rise, and each may be named once")
+        if after and after[-1] >= self.training.epochs:
+            raise ValueError(f"schedule changes after epoch {after[-1]}, and training ends at {self.training.epochs}")
+        if not self.training.word_weight and any(c.values.get("training.word_weight") for c in self.schedule):
+            raise ValueError("schedule raises training.word_weight from 0, and a trial that begins with 0 has no words")
+        return self
 
     @model_validator(mode="after")
     def _sayable(self) -> "TrialConfig":
@@ -228,6 +283,10 @@ class TrialConfig(Strict):
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
+
+    def flat(self) -> dict[str, str]:
+        """All fields by dotted name: words as they are, the rest as JSON."""
+        return _flat(self.to_json())
 
     def signature(self) -> str:
         """Eight hex digits of what decides the numbers: what the store holds and not where it lies, for instance;
@@ -314,6 +373,16 @@ def load_yaml(path: str | Path) -> Any:
 def load_config(path: str | Path) -> TrialConfig:
     """A TrialConfig from a YAML or JSON file; relative paths in it are relative to the working folder."""
     return parse_config(load_yaml(path), str(path))
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            flat |= _flat(item, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = item if isinstance(item, str) else json.dumps(item)
+    return flat
 
 
 def differing_fields(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:

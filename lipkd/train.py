@@ -14,7 +14,7 @@ import contextlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from lipkd.evaluate import Reading, rates, read_clips
 from lipkd.files import write_atomic, write_json, write_jsonl
 from lipkd.initial import find_source, start_from
 from lipkd.lock import only_one
+from lipkd.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.seeds import generator
 from lipkd.splits import make_split
 from lipkd.store import ClipStore
@@ -49,21 +50,28 @@ def fit(
     *,
     on_report: OnReport | None = None,
     on_note: Callable[[str], None] | None = None,
+    until: int | None = None,
+    watched: Collection[str] = (),
 ) -> dict[str, float]:
-    """Train the trial in folder `path`, or go on with it from its last checkpoint.
+    """Train the trial in folder `path`, or go on with it from its last checkpoint; with `until` only to that epoch,
+    where it leaves a checkpoint and its state `running`.
 
     `on_report(step, metrics)` is called after each new epoch, when journal and files are on disk; what it
     raises ends the training and goes through to the caller. `on_note` hears what weights a trial starts from, when it
-    does so from another trial's. Returns the last metrics. Raises LipkdError
+    does so from another trial's. The values of the keys that its schedule changes, and of those that are `watched`, are
+    metrics of every epoch. Returns the last metrics. Raises LipkdError
     for a configuration that doesn't fit its store, FloatingPointError when the loss is no longer finite.
     """
     folder = TrialFolder(path)
     with only_one(folder.lock, f"trial {path}", wait=ORPHAN_S):
-        trainer = Trainer(config, folder)  # raises before anything but the lock is written
+        trainer = Trainer(config, folder, watched)  # raises before anything but the lock is written
         if trainer.initial and on_note:
             on_note(trainer.initial["summary"])
         with _recorded_state(folder):
-            return trainer.run(on_report)
+            metrics = trainer.run(on_report, until)
+            if trainer.over:
+                folder.set_state("finished")
+            return metrics
 
 
 @contextlib.contextmanager
@@ -74,14 +82,19 @@ def _recorded_state(folder: TrialFolder) -> Iterator[None]:
     except Exception as error:
         folder.set_state("failed", f"{type(error).__name__}: {error}")
         raise
-    folder.set_state("finished")
 
 
 class Trainer:
-    """Everything that one trial needs in memory: data, cohort, optimiser, and how far it has come."""
+    """Everything that one trial needs in memory: data, cohort, optimiser, and how far it has come.
 
-    def __init__(self, config: TrialConfig, folder: TrialFolder) -> None:
+    `config` is what the trial began with, `scheduled` the same with what it has taken over since.
+    """
+
+    def __init__(self, config: TrialConfig, folder: TrialFolder, watched: Collection[str] = ()) -> None:
         self.config = config
+        self.lineage = folder.lineage()
+        self.scheduled = with_changes(config, (takeover.change() for takeover in self.lineage))
+        self.watched = sorted({*watched, *scheduled_keys(self.scheduled)})
         self.folder = folder
         self.device = prepare_device(config.training)
         self.usage = Usage(self.device)
@@ -104,6 +117,7 @@ class Trainer:
         self.averaged = averaged_copy(self.cohort) if config.training.ema else self.cohort  # what reads, and is kept
         self.optimizer = make_optimizer(self.cohort, config.training)
         self.epoch = 0
+        self.until: int | None = None
         self.best: dict[str, float] = {"best/wer": math.inf, "best/cer": math.inf, "best/epoch": 0}
         if not begins:
             self._restore()
@@ -113,13 +127,24 @@ class Trainer:
         write_json(folder.path / "split.json", {**split.to_json(), "store_digest": store.meta["digest"]})
         self.journal = Journal(folder.journal)
 
-    def run(self, on_report: OnReport | None) -> dict[str, float]:
-        """Train from where the trial stands to its last epoch, or until patience runs out."""
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to train."""
+        return self.epoch >= self.config.training.epochs or self._out_of_patience()
+
+    def run(self, on_report: OnReport | None, until: int | None = None) -> dict[str, float]:
+        """Train from where the trial stands to its last epoch, to epoch `until`, or until patience runs out."""
+        self.until = until
         reports = self.folder.reports()
         metrics = reports[self.epoch - 1].metrics if self.epoch else {}
-        while self.epoch < self.config.training.epochs and not self._out_of_patience():
+        # An epoch that is trained again after a kill counts once, with the time that the journal has for it.
+        seconds = {report.step: report.metrics.get("time/epoch_s", 0.0) for report in reports}
+        total = sum(seconds.get(step, 0.0) for step in range(1, self.epoch + 1))
+        while not self.over and (until is None or self.epoch < until):
             metrics = self._epoch()
             known = self.epoch in self.journal.steps
+            total += seconds.get(self.epoch, metrics["time/epoch_s"])
+            metrics["time/total_s"] = total
             # The journal before the checkpoint: an epoch that is checkpointed is never missing from the journal.
             self.journal.append(self.epoch, metrics)
             self._checkpoint_last()
@@ -154,6 +179,7 @@ class Trainer:
                 "best/wer": metrics["val/wer"],
                 "best/cer": metrics["val/cer"],
                 "best/epoch": float(self.epoch),
+                "best/wer_ensemble": metrics["val/wer_ensemble"],
             }
         metrics |= self.best
         self._keep_predictions(reading, better=better)
@@ -162,7 +188,10 @@ class Trainer:
         return metrics | self.usage.metrics()
 
     def _train_epoch(self) -> dict[str, float]:
-        config, training = self.config, self.config.training
+        config = config_at(self.scheduled, self.epoch)
+        training = config.training
+        self.cohort.adopt(config)
+        self.optimizer.param_groups[0]["weight_decay"] = training.weight_decay  # the others don't decay
         weight = distill_weight(config, self.epoch)
         word_weight = fading_weight(training, self.epoch)
         draws = [
@@ -203,6 +232,7 @@ class Trainer:
             means["train/distill_weight"] = weight
         if "train/words/peer_0" in means:
             means["train/word_weight"] = word_weight
+        means |= {f"schedule/{key}": float(value_of(config, key)) for key in self.watched}
         return means | {"train/learning_rate": rate}
 
     def _keep_predictions(self, reading: Reading, *, better: bool) -> None:
@@ -217,8 +247,7 @@ class Trainer:
 
     def _checkpoint_last(self) -> None:
         training = self.config.training
-        over = self.epoch == training.epochs or self._out_of_patience()
-        if over or self.epoch % training.checkpoint_every == 0:
+        if self.over or self.epoch == self.until or self.epoch % training.checkpoint_every == 0:
             model = {f"model/{name}": value for name, value in self.cohort.state_dict().items()}
             if training.ema:
                 model |= {f"{checkpoint.AVERAGE}{name}": value for name, value in self.averaged.state_dict().items()}
@@ -231,7 +260,7 @@ class Trainer:
             "epoch": self.epoch,
             "best": self.best,
             "picture": list(self.picture),
-            "config": self.config.to_json(),
+            "config": self.scheduled.to_json(),
         }
 
     def _initialise(self) -> dict[str, Any]:
@@ -246,7 +275,13 @@ class Trainer:
         path = self.folder.checkpoint("last")
         tensors, info = checkpoint.load(path)
         begun = parse_config(info["config"], str(path)).to_json()  # with the defaults of fields that are new since
-        changed = set(differing_fields(begun, self.config.to_json()))
+        changed = set(differing_fields(begun, self.scheduled.to_json()))
+        if "schedule" in changed and self.lineage:
+            last = self.lineage[-1]
+            raise LipkdError(
+                f"trial {self.folder.path}: has yet to take over the weights of {last.donor} after epoch {last.epoch}; "
+                "its sweep does that when it is resumed"
+            )
         if changed := changed - set(MACHINE):
             raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
         self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))

@@ -26,6 +26,7 @@ Span = tuple[float, float]  # seconds: start, end
 # Containers without a count of their frames: FFmpeg estimates it from times or the file's size.
 ESTIMATED_LENGTH = frozenset((".mpg", ".mpeg", ".mkv", ".webm", ".flv", ".ogv", ".ts", ".mts"))
 ESTIMATE_SHARE = 0.9  # fewer frames than this share of the estimate: the end is missing
+MOST_BOXES = 10  # of an MP4, before its first fragment
 SLOWEST = 10.0  # frames/s; lips move faster than that
 LONGEST_GAP_S = 1.0  # between two time stamps
 LONGEST_S = 300.0
@@ -73,10 +74,11 @@ def _timed(capture: cv2.VideoCapture, path: Path, start: float, end: float) -> I
     if not fps >= SLOWEST:  # or no number at all
         raise BadClip("frame rate too low", f"{fps:g} frames/s, at least {SLOWEST:g} are needed")
     promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    count, time = 0, -1 / fps
+    count, time, first = 0, -1 / fps, 0.0
     while capture.grab():
         stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         now = stamp if stamp > time else time + 1 / fps  # streams without time stamps, or with a wrong one
+        first = first if count else now
         if count and now - time > LONGEST_GAP_S:
             raise BadClip("hole in the video", f"no frame from {time:.2f} s to {now:.2f} s")
         time, count = now, count + 1
@@ -87,13 +89,33 @@ def _timed(capture: cv2.VideoCapture, path: Path, start: float, end: float) -> I
     else:
         if count == 0:
             raise BadClip("empty video", "not one frame can be decoded")
-        estimated = path.suffix.lower() in ESTIMATED_LENGTH
-        if count < promised * (ESTIMATE_SHARE if estimated else 1):
+        # An estimate takes the rate for constant: a camera that slowed down in the dark took fewer, and as long.
+        there = max(count, (time - first) * fps + 1)
+        if count < promised and (there < promised * ESTIMATE_SHARE or not _is_estimated(path)):
             raise BadClip("truncated video", f"{count} of {promised} frames can be decoded")
         if end < float("inf") and time + 2 / fps < end:
             raise BadClip("span outside the video", f"it ends at {time + 1 / fps:.2f} s, the span at {end:g} s")
     if min(end, time) - start > LONGEST_S:
         raise BadClip("too long", f"over {LONGEST_S:g} s; cut it with start and end in a table of clips")
+
+
+def _is_estimated(path: Path) -> bool:
+    """Whether the count of frames is FFmpeg's estimate: by the container, or for an MP4 that was written in fragments,
+    whose index counts nothing."""
+    if path.suffix.lower() in ESTIMATED_LENGTH:
+        return True
+    at = 0
+    with open(path, "rb") as file:
+        for _ in range(MOST_BOXES):
+            file.seek(at)
+            head = file.read(16)
+            if head[4:8] == b"moof":
+                return True
+            length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4])
+            if length < 8:  # to the end, or no box at all
+                return False
+            at += length
+    return False
 
 
 def check_file(path: Path) -> None:

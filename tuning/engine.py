@@ -8,8 +8,9 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -19,6 +20,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule
 
 from lipkd.errors import LipkdError
 from tuning import probe
+from tuning.generations import reached, run_generations
 from tuning.memory import OUT_OF_MEMORY
 from tuning.packing import Shares
 from tuning.plan import Planned, Planner
@@ -136,22 +138,50 @@ def run_trials(
     tend: Callable[[], None],
     *,
     more: bool = True,
+    until: Mapping[str, int] = MappingProxyType({}),
     learn: Callable[[], None] = lambda: None,
-) -> None:
-    """Train the waiting trials, and with Optuna and `more` those that it asks for; returns when all have ended,
-    when the time is spent, when interrupted or asked to stop, or when the disk is full. `epochs` is the most that
-    a trial has.
+) -> Shares:
+    """Train the waiting trials, those in `until` up to that epoch, and with Optuna and `more` those that it asks for;
+    returns when all have ended or wait there, when the time is spent, when interrupted or asked to stop, or when the
+    disk is full. `epochs` is the most that a trial has. What it returns is what each trial had in the end.
 
     Trials that ran out of memory go on from their checkpoints when the others are through, with half as many
     beside them, until they fit or are alone. `learn` is called after each of these turns.
     """
-    _run(planner, record, waiting, shares, epochs, tend, more=more)
+
+    def unfinished() -> bool:
+        return any(reached(record.trial_folder(t)) < until.get(t.name, math.inf) for t in record.open())
+
+    _run(planner, record, waiting, shares, epochs, tend, until, more=more)
     learn()
-    while (crowded := out_of_memory(record, shares)) and (roomier := shares.halved()) and not record.open():
+    while (crowded := out_of_memory(record, shares)) and (roomier := shares.halved()) and not unfinished():
         shares = roomier
         print(f"{len(crowded)} trials ran out of memory: once more, {shares.text()}", flush=True)
-        _run(planner, record, crowded, shares, epochs, tend, more=False)
+        _run(planner, record, crowded, shares, epochs, tend, until, more=False)
         learn()
+    return shares
+
+
+def run_populations(
+    planner: Planner,
+    record: SweepRecord,
+    planned: list[Planned],
+    waiting: list[Planned],
+    shares: Shares,
+    epochs: int,
+    tend: Callable[[], None],
+    learn: Callable[[], None] = lambda: None,
+) -> None:
+    """`run_trials` for a sweep of populations, from one exchange of weights to the next."""
+
+    def run(trials: list[Planned], until: Mapping[str, int], seconds: float | None) -> None:
+        nonlocal shares
+        limited = replace(
+            planner, sweep=planner.sweep.model_copy(update={"max_hours": None if seconds is None else seconds / 3600})
+        )
+        shares = run_trials(limited, record, trials, shares, epochs, tend, more=False, until=until, learn=learn)
+
+    run_generations(planner.sweep, record, planned, waiting, run)
 
 
 def out_of_memory(record: SweepRecord, shares: Shares) -> list[Planned]:
@@ -167,6 +197,7 @@ def _run(
     shares: Shares,
     epochs: int,
     tend: Callable[[], None],
+    until: Mapping[str, int],
     *,
     more: bool,
 ) -> None:
@@ -180,6 +211,8 @@ def _run(
             "config": trial.config.to_json(),
             "metric": sweep.metric,
             "mode": sweep.mode,
+            "until": until.get(trial.name),
+            "watched": list(sweep.stopping.mutate),
             "gpus": shares.gpu(trial.config),
             "context_mb": shares.context_mb,
         }
@@ -189,7 +222,7 @@ def _run(
     def resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": config["gpus"]}])
 
-    progress = Progress(record, sweep.metric, tend)
+    progress = Progress(record, sweep.metric, tend, until)
     scratch = record.folder / ".tune"  # what Tune keeps for its own restore
     shutil.rmtree(scratch, ignore_errors=True)
     tune.run(
@@ -215,7 +248,7 @@ def make_scheduler(sweep: SweepConfig, record: SweepRecord, epochs: int) -> Tria
     """First in, first out, or one that stops trials and knows those that have ended before."""
     stopping = sweep.stopping
     scheduler: TrialScheduler
-    if stopping.name == "none":
+    if stopping.name in ("none", "pbt"):  # populations are no scheduler's: tuning/generations.py
         return FIFOScheduler()
     if stopping.name == "median":
         scheduler = Median(

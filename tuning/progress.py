@@ -1,10 +1,12 @@
 """What a sweep says while it runs, and the state of trials that Tune ends."""
 
+import math
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, ParamSpec
 
 from ray.tune import Callback
@@ -34,10 +36,18 @@ def never_raises(method: Callable[Arguments, None]) -> Callable[Arguments, None]
 class Progress(Callback):
     """Records how trials end that Tune ends, prints a line per change and a summary now and then.
 
-    `tend` is called in every turn of Tune's loop: it must return at once.
+    `tend` is called in every turn of Tune's loop: it must return at once. `until` names the trials of populations that
+    end at an epoch to wait there.
     """
 
-    def __init__(self, record: SweepRecord, metric: str, tend: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        record: SweepRecord,
+        metric: str,
+        tend: Callable[[], None],
+        until: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        self.until = until
         self.record = record
         self.metric = metric
         self.tend = tend
@@ -79,6 +89,10 @@ class Progress(Callback):
                 self._paused(folder.name, self._at(folder.name))
                 return
             step, _ = self.last.get(folder.name, (0, 0.0))
+            if step >= self.until.get(folder.name, math.inf):
+                self.running.discard(folder.name)
+                self._say(f"waits    {folder.name}: {self._at(folder.name)}")
+                return
             if step >= folder.config().training.epochs:
                 folder.set_state("finished")
             else:

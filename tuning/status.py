@@ -13,7 +13,7 @@ from statistics import median
 
 from lipkd.errors import LipkdError
 from lipkd.lock import is_held
-from lipkd.trial import ENDED, Report
+from lipkd.trial import ENDED, Report, TrialFolder
 from tuning import halt
 from tuning.plan import Planned
 from tuning.record import SweepRecord, driver_lock, load, standing, trial_folders
@@ -93,8 +93,14 @@ def _trial(record: SweepRecord, trial: Planned, alive: bool) -> TrialStatus:
         last.get("val/wer"),
         last.get("best/wer"),
         seconds_per_epoch(reports),
-        " ".join(str(folder.state()["reason"]).split()) if begun else "",
+        (" ".join(str(folder.state()["reason"]).split()) or _origin(folder)) if begun else "",
     )
+
+
+def _origin(folder: TrialFolder) -> str:
+    """Whose weights a trial of a population goes on from; empty for its own."""
+    lineage = folder.lineage()
+    return f"since epoch {lineage[-1].epoch} from {lineage[-1].donor}" if lineage else ""
 
 
 def seconds_per_epoch(reports: Sequence[Report]) -> float | None:

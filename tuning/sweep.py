@@ -74,6 +74,7 @@ def run_sweep(
     planner = Planner(sweep, Path(record.working_folder), where=str(file))
     edges, trials = planner.edges(), planner.trials()
     check_data([*edges, *trials], str(file))
+    _check_populations(trials, record, sweep, str(file))
     uri = choose_uri(mlruns, tracking_uri, sweep.tracking_uri, record.tracking_uri)
     record.tracking_uri = public_uri(uri)
     if not (dry_run or offline):
@@ -128,7 +129,10 @@ def run_sweep(
                         ray.enter_context(engine.this_machine(shares))
                     epochs = max(_epochs(planned or edges))
                     learn = partial(learn_memory, record, memory)
-                    engine.run_trials(planner, record, waiting, shares, epochs, syncer.tend, more=more, learn=learn)
+                    if sweep.stopping.name == "pbt":
+                        engine.run_populations(planner, record, planned, waiting, shares, epochs, syncer.tend, learn)
+                    else:
+                        engine.run_trials(planner, record, waiting, shares, epochs, syncer.tend, more=more, learn=learn)
         finally:  # after Ray and its workers are gone, so that the last sync finds how every trial ended
             arrived = syncer is None or syncer.finish()
     due = {trial.name for trial in waiting} if only_failed else {trial.name for trial in record.trials}
@@ -154,6 +158,16 @@ def _open_record(folder: Path, sweep: SweepConfig, *, resume: bool) -> SweepReco
     if record.experiment != sweep.experiment:
         raise LipkdError(f"sweep {sweep.name!r} was begun in experiment {record.experiment!r}: it has to stay there")
     return record
+
+
+def _check_populations(trials: list[Planned], record: SweepRecord, sweep: SweepConfig, where: str) -> None:
+    """Trials of populations can exchange weights, and nobody joins a population late."""
+    if sweep.stopping.name == "pbt":
+        from tuning.generations import refuse_strangers  # torch
+        from tuning.population import check
+
+        check(trials, sweep.stopping, where)
+        refuse_strangers(record, trials, sweep)
 
 
 def _packing(record: SweepRecord, memory: MemoryTable, configs: list[TrialConfig], ask: probe.Ask) -> Packing | None:
@@ -191,16 +205,30 @@ def plan_text(planner: Planner, trials: list[Planned], count: int, over: int, sh
     epochs = _epochs(trials)
     each = f"{epochs[0]}" if epochs[0] == epochs[-1] else f"{epochs[0]} to {epochs[-1]}"
     whole = sum(epochs) if len(trials) == count else count * epochs[-1]
-    most = "" if sweep.stopping.name == "none" else "at most "
+    most = "" if sweep.stopping.name in ("none", "pbt") else "at most "
     sizes = [f"{k} ({len(d.values)})" if isinstance(d, Choice) else k for k, d in sweep.space.items()]
     sizes += [f"seed ({len(sweep.seeds)})"] if sweep.seeds else []
     lines = [
         f"sweep {sweep.name}: {count} trials × {most}{each} epochs = {most}{whole} epochs",
         f"  {sweep.sampler} over {', '.join(sizes) or 'nothing'}; scheduler {sweep.stopping.name}; {shares.text()}",
     ]
+    if sweep.stopping.name == "pbt":
+        lines.append(_populations_text(sweep, trials))
     if over:
         lines.append(f"  {over} trials have ended already")
     return "\n".join(lines)
+
+
+def _populations_text(sweep: SweepConfig, trials: list[Planned]) -> str:
+    from tuning.population import populations, quantile_of
+
+    sizes = sorted(len(population) for population in populations(trials, sweep.stopping.mutate))
+    each = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
+    most = quantile_of(sizes[-1], sweep.stopping.quantile)
+    return (
+        f"  {len(sizes)} populations of {each} trials; every {sweep.stopping.every_epochs} epochs the worst {most} go "
+        f"on from the best {most}, with {', '.join(sweep.stopping.mutate)} changed"
+    )
 
 
 def _epochs(trials: list[Planned]) -> list[int]:
@@ -216,6 +244,8 @@ def _finish(
     open_ = [row for row in rows if row.state in ("abandoned", "not begun")]
     if planner.sweep.cost:
         print(_trade_off_text(record, planner.sweep.metric, planner.sweep.mode, planner.sweep.cost))
+    if planner.sweep.stopping.name == "pbt" and any(row.wer is not None for row in rows):
+        print(f"the best schedule, to be trained from the beginning: lipkd sweep {record.folder} --best-schedule")
     hours = planner.sweep.max_hours
     if open_:
         why = f" (max_hours {hours:g})" if hours else ""

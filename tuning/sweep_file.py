@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from lipkd.config import Strict, load_yaml, validate
+from lipkd.config import MAY_CHANGE, Strict, changeable, load_yaml, validate
 from lipkd.errors import LipkdError
 from tuning.space import Choice, Dimension, parse_dimension
 
@@ -16,13 +16,43 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class SchedulerConfig(Strict):
     """`asha` stops the worse trials at epochs `grace_epochs` × `reduction_factor`^k and lets the best
     1 / `reduction_factor` of those seen there go on; `median` stops a trial, from `grace_epochs` on, whose best is
-    worse than the median of the others' running means, once there are `min_trials` others; `none` trains every trial
-    to its end."""
+    worse than the median of the others' running means, once there are `min_trials` others; `pbt` trains populations
+    (tuning/population.py); `none` trains every trial to its end."""
 
-    name: Literal["asha", "median", "none"] = "asha"
+    name: Literal["asha", "median", "pbt", "none"] = "asha"
     grace_epochs: int = Field(10, ge=1)
     reduction_factor: float = Field(3.0, gt=1, le=100)
     min_trials: int = Field(3, ge=1)
+    every_epochs: int = Field(5, ge=1)
+    quantile: float = Field(0.25, gt=0, le=0.5)
+    resample: float = Field(0.25, ge=0, le=1)
+    mutate: dict[str, Dimension] = Field(default_factory=dict)
+
+    @field_validator("mutate", mode="before")
+    @classmethod
+    def _may_change(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError("give a mapping from dotted keys, like training.learning_rate, to lists or ranges")
+        return {str(key): mutable(str(key), item) for key, item in value.items()}
+
+    @model_validator(mode="after")
+    def _populations_mutate(self) -> "SchedulerConfig":
+        if (self.name == "pbt") != bool(self.mutate):
+            raise ValueError("pbt needs `mutate`, dotted keys and their values, and no other scheduler has it")
+        return self
+
+
+def mutable(key: str, value: Any) -> Dimension:
+    """What a population may set a key to; raises ValueError when that cannot change or would not be taken."""
+    if key not in MAY_CHANGE:
+        raise ValueError(f"{key} cannot change in mid-training; what can: {', '.join(MAY_CHANGE)}")
+    dimension = parse_dimension(key, value)
+    if isinstance(dimension, Choice):
+        return Choice(tuple(changeable(key, item) for item in dimension.values))
+    ends = [changeable(key, end) for end in (dimension.low, dimension.high)]
+    if isinstance(ends[0], int) and not dimension.whole:
+        raise ValueError(f"{key} takes whole numbers: give a list or randint")
+    return dimension
 
 
 class ResourcesConfig(Strict):
@@ -119,6 +149,13 @@ class SweepConfig(Strict):
     @classmethod
     def _by_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("scheduler")
+    @classmethod
+    def _known_beforehand(cls, value: SchedulerConfig | None, info: ValidationInfo) -> SchedulerConfig | None:
+        if value is not None and value.name == "pbt" and info.data.get("sampler") == "optuna":
+            raise ValueError("pbt trains a population that is known beforehand: set sampler to grid or random")
+        return value
 
     @property
     def stopping(self) -> SchedulerConfig:

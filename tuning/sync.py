@@ -8,7 +8,6 @@ What has been sent stands in `sync.json`, written after MLflow has taken it. A c
 next sync send the same again, and MLflow keeps one copy: a metric is (run, key, step, time, value).
 """
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -29,8 +28,11 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 BATCH_METRICS, BATCH_OTHERS = 1000, 100  # MLflow's limits for one call
+LONGEST_VALUE = 6000  # characters of a parameter, MLflow's limit
 WAIT_FOR_OTHER_S = 120.0
 FAILURES_IN_A_ROW = 3  # then the fault lies with the server, not with a trial
+STAMPED = ("journal.jsonl", "state.json", "config.json", "lineage.jsonl")  # without a change there, nothing is new
+AT_ONCE = ("config.json", "split.json", "lineage.jsonl")  # files that are sent before the trial has ended
 STATUS = {
     "finished": "FINISHED",
     "stopped": "FINISHED",
@@ -90,7 +92,7 @@ class Syncer:
             if only is not None and trial.name not in only:
                 continue
             sent.trials += 1
-            files = tuple(stamp_of(trial.path / name) for name in ("journal.jsonl", "state.json", "config.json"))
+            files = tuple(stamp_of(trial.path / name) for name in STAMPED)
             stood, *before = self.seen.get(trial.name, ("",))
             if stood in ENDED and before == list(files):
                 continue
@@ -118,7 +120,7 @@ class Syncer:
         self._metrics(run_id, [r for r in reports if r.step > cursor.step], cursor, sent)
         self._status(run_id, trial, stands, state, reports, cursor)
         over = stands in ENDED
-        files = {name: path for name, path in artifacts(trial) if over or name in ("config.json", "split.json")}
+        files = {name: path for name, path in artifacts(trial) if over or name in AT_ONCE}
         self._files(run_id, files, cursor, sent)
 
     def _run(
@@ -171,7 +173,7 @@ class Syncer:
         """Parameters that the run lacks; those that are there stay, even if a resume ran with other threads."""
         from mlflow.entities import Param
 
-        missing = {k: v for k, v in flatten(config.to_json()).items() if k not in run.data.params}
+        missing = {k: v[:LONGEST_VALUE] for k, v in config.flat().items() if k not in run.data.params}
         for part in parts(list(missing.items()), BATCH_OTHERS):
             self.client.log_batch(run.info.run_id, params=[Param(k, v) for k, v in part], synchronous=True)
         run.data.params.update(missing)
@@ -201,6 +203,8 @@ class Syncer:
 
         tags = {"lipkd.state": state["state"] if stands in ENDED else stands, "lipkd.reason": str(state["reason"])}
         tags["lipkd.store_digest"] = str(trial.split().get("store_digest", ""))
+        if lineage := trial.lineage():
+            tags |= {"lipkd.donor": lineage[-1].donor, "lipkd.takeovers": str(len(lineage))}
         status = STATUS.get(stands, cursor.status)
         if (status, tags) == (cursor.status, cursor.tags):
             return
@@ -246,6 +250,8 @@ class Syncer:
         else:
             status = "FINISHED" if stands <= set(ENDED) else "KILLED"
         cursor = Cursor(self.folder, self.key)
+        if (decisions := self.folder / "population.jsonl").is_file():
+            self._files(self.parent, {decisions.name: decisions}, cursor, Sent())
         if cursor.status == status:
             return
         if status == "RUNNING":
@@ -283,21 +289,10 @@ def trial_tags(trial: TrialFolder, config: TrialConfig) -> dict[str, str]:
 def artifacts(trial: TrialFolder) -> Iterator[tuple[str, Path]]:
     """Files of a trial that go to MLflow: name there, path here."""
     predictions = sorted((trial.path / "predictions").glob("[!.]*"))
-    alone = [trial.path / name for name in ("config.json", "split.json", "init_report.json", "failure.txt")]
+    alone = [trial.path / name for name in (*AT_ONCE, "init_report.json", "failure.txt")]
     for path in (*alone, *predictions, trial.checkpoint("best")):
         if path.is_file():
             yield str(path.relative_to(trial.path)), path
-
-
-def flatten(value: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """A nested configuration as dotted names and short texts."""
-    flat: dict[str, str] = {}
-    for key, item in value.items():
-        if isinstance(item, dict):
-            flat |= flatten(item, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = (item if isinstance(item, str) else json.dumps(item))[:6000]
-    return flat
 
 
 def milliseconds(report: Report) -> int:

@@ -2,8 +2,8 @@
 
 No Tune checkpoints: the trial folder is on storage that every node sees and holds its own atomic
 checkpoints, so a trial that is started again, on this node or another, goes on from there. A Tune
-checkpoint would be a second copy of the same file each epoch. (Population-based training, which hands
-weights from one trial to another, will need them.)
+checkpoint would be a second copy of the same file each epoch. Trials of a population hand their weights on in
+the same way, from folder to folder, while none of them runs (tuning/generations.py).
 """
 
 import contextlib
@@ -28,7 +28,8 @@ PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such 
 
 
 def train_trial(trial: dict[str, Any]) -> None:
-    """Train `trial` (`folder`, `config`, `metric`, `mode`), or go on with it.
+    """Train `trial` (`folder`, `config`, `metric`, `mode`; for one of a population `until`, an epoch or None, and
+    `watched` keys), or go on with it.
 
     The epochs that are already in its journal are reported first, so that a scheduler sees all of them.
     What goes wrong in training is recorded as the trial's state and not raised: Tune tries again only when
@@ -59,7 +60,13 @@ def train_trial(trial: dict[str, Any]) -> None:
         report(past.step, past.metrics)
     try:
         keep_to_share(folder, trial.get("gpus", 0.0), trial.get("context_mb", 0.0))
-        fit(config, folder.path, on_report=report_or_pause)
+        fit(
+            config,
+            folder.path,
+            on_report=report_or_pause,
+            until=trial.get("until"),
+            watched=trial.get("watched", ()),
+        )
     except halt.Paused:
         return
     except Exception as error:

@@ -1,4 +1,5 @@
-"""Errors: what a trial gets wrong, by speaker, sentence, word, letter and mouth shape, and what B lost against A."""
+"""Errors: what a trial gets wrong, by speaker, sentence, word, letter and mouth shape, what B lost against A, and the
+clips that all trials find hard."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,24 +7,44 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, links, markup, mistakes, shell
+from dashboard import cached, charts, hardest, links, markup, mistakes, shell
 from dashboard.edits import corpus_rates
 from dashboard.finding import ALL
 from dashboard.mistakes import VISEME_OF, Confusion
-from dashboard.readers import Reader, choose_readers
+from dashboard.pairing import groups
+from dashboard.readers import Reader, choose_readers, trials_with_results
+from dashboard.records import Trial
 from dashboard.tables import percent
+from lipkd.errors import LipkdError
 from lipkd.text import letters
 
-PARTS = ("letters", "mouth shapes", "words", "speakers", "sentences", "A against B")
+PARTS = ("letters", "mouth shapes", "words", "speakers", "sentences", "A against B", "hardest clips")
 MOST = 40  # confusions that are listed
+EVERY, FINISHED = "all trials", "finished trials"
+MEDIUM = "the best 50"
+AT_MOST = {"the best 10": 10, MEDIUM: 50, "the best 200": 200}
 
 
 def page() -> None:
-    readers = choose_readers()
-    if not readers:
+    labels = trials_with_results()
+    if not labels:
         return
-    summary(readers)
+    whose = st.container()
     part = links.one_of(st.container(), "Errors by", PARTS, key="part", default=PARTS[0])
+    if part == "hardest clips":
+        with whose:
+            chosen = narrowed(labels)
+        over_trials(chosen, len(labels))
+    else:
+        with whose:
+            readers = choose_readers(labels)
+            summary(readers)
+        of_a_trial(part, readers)
+    st.caption("Click a row or a cell to see its clips in Replay.")
+
+
+def of_a_trial(part: str, readers: Sequence[Reader]) -> None:
+    """What A (and B) got wrong."""
     a = readers[0]
     if part == "A against B":
         against(readers)
@@ -33,7 +54,6 @@ def page() -> None:
         words(a)
     else:
         rates(a, part)
-    st.caption("Click a row or a cell to see its clips in Replay.")
 
 
 def summary(readers: Sequence[Reader]) -> None:
@@ -150,6 +170,56 @@ def against(readers: Sequence[Reader]) -> None:
     }
     if (at := clicked(shown, "regressions", columns)) is not None:
         replay(clip=str(rows[at]["clip"]), order="B worse than A")
+
+
+def narrowed(labels: Mapping[str, Trial]) -> dict[str, Trial]:
+    """The trials that the reader wants to look at, the best first."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        state = links.select(st.container(), "Over", [EVERY, FINISHED], key="over", default=EVERY)
+        options = groups(list(labels.values()))
+        wanted = links.several(st.container(), "Methods", options, key="methods", placeholder="all")
+        most = links.select(st.container(), "At most", list(AT_MOST), key="most", default=MEDIUM) or MEDIUM
+    found = [
+        (label, trial)
+        for label, trial in labels.items()
+        if (state == EVERY or trial.state == "finished") and (not wanted or trial.group in wanted)
+    ]
+    return dict(found[: AT_MOST[most]])
+
+
+def over_trials(trials: Mapping[str, Trial], of: int) -> None:
+    """Clips by how many of the trials have read them wrong, the hardest first; in all there are `of` trials."""
+    if not trials:
+        st.info("No trial fits these filters.", icon=":material/filter_alt_off:")
+        return
+    with st.spinner("Reading what the trials said …"):
+        answers = cached.readings(shell.tracking_uri(), [(t.run_id, t.best_epoch) for t in trials.values()])
+    found = dict(zip(trials, answers, strict=True))
+    read = {label: said for label, said in found.items() if not isinstance(said, LipkdError)}
+    lacking = {label: said for label, said in found.items() if isinstance(said, LipkdError)}
+    if not read:
+        label, reason = next(iter(lacking.items()))
+        raise LipkdError(f"None of these trials can be looked at. Trial {label}: {reason}.")
+    rows = hardest.hard_clips(list(read.values()))
+    st.html(markup.sentences([*hardest.told(rows, list(read.values()), of), *hardest.left_out(lacking)]))
+    names = list(read)
+    shown = pd.DataFrame(hardest.table_rows(rows, names))
+    shown[["mean", "lowest"]] *= 100
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    columns = {
+        "clip": text("Clip", pinned=True),
+        "wrong": number("Wrong", help="Trials that did not read it word for word", width=64),
+        "read": number("of", help="Trials that have read it", width=48),
+        "mean": number("Mean WER", format="%.0f %%", help="Over the trials", width=84),
+        "lowest": number("Lowest", format="%.0f %%", help="WER of the trial that read it best", width=70),
+        "reference": "Reference",
+        "missed": text("Words missed", help="In so many trials"),
+        "said": text("Read as", help="The commonest wrong reading, by so many trials"),
+        "best": text("Best read by", help="Of several that read it equally well, the one with the lowest WER in all"),
+    }
+    if (at := clicked(shown, "hardest", columns)) is not None:
+        best = names[rows[at].best]
+        replay(clip=rows[at].clip, a=best, voice_a=read[best].voice, order="worst first")
 
 
 def clicked(rows: pd.DataFrame, key: str, columns: Mapping[str, Any] | None = None) -> int | None:

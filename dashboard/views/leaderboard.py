@@ -85,7 +85,7 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
     shown["mlflow"] = [run_link(uri, trial) for trial in trials]
     if pinned:
         shown.insert(0, "pin", ["📌"] * pinned + [""] * (len(shown) - pinned))
-    if not any(trial.reason for trial in trials):
+    if not rows["reason"].any():
         shown = shown.drop(columns="reason")
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     event = st.dataframe(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dashboard import cached, finding, links, markup, peers, player, shell
 from dashboard.player import Line
-from dashboard.readers import Reader, choose_readers
+from dashboard.readers import Reader, choose_readers, trials_with_results
 from dashboard.records import Trial
 from dashboard.tables import ORDERS, clip_rows, ordered
 from dashboard.timing import TimedWord, aligned_words, spoken_words
@@ -23,9 +23,10 @@ AHEAD = 2  # clips that are encoded before they are asked for
 
 
 def page() -> None:
-    readers = choose_readers()
-    if not readers:
+    labels = trials_with_results()
+    if not labels:
         return
+    readers = choose_readers(labels)
     rows = chosen_clips(readers)
     if not rows:
         st.info("No clip fits these filters.", icon=":material/filter_alt_off:")

@@ -3,19 +3,24 @@
 import os
 import re
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from dashboard import links, player, shell
+from dashboard import links, player, shell, webcam
 from dashboard.launch import MLRUNS_VARIABLE, MOST_MB
 from dashboard.models import CARD, Model, deployed_models
 from dashboard.player import SHEET_COLUMNS, Line, Media
 from dashboard.tables import percent
 from dashboard.upload import LONGEST_S, TYPES, Heard, read_upload
 from dashboard.video import crop_sheet, encode
+from dashboard.webcam import Recording
 from lipkd.errors import LipkdError
+
+FILE, WEBCAM = "a file", "the webcam"
+Video = UploadedFile | Recording
 
 
 def page() -> None:
@@ -32,15 +37,17 @@ def page() -> None:
         name = links.select(st.container(), "Model", names, key="model", default=names[0]) or names[0]
         st.caption(shell.plain(models[name].facts))
     with right:
-        video = uploaded()
+        source = links.one_of(st.container(), "A video from", [FILE, WEBCAM], key="from", default=FILE)
+        video = uploaded() if source == FILE else recorded()
     if video is None:
         st.session_state.pop(shell.PRIVATE, None)
     else:
         show(video, models[name])
 
 
-def uploaded() -> UploadedFile | None:
-    """The reader's video."""
+def uploaded() -> Video | None:
+    """The reader's video, a file."""
+    private().pop("recording", None)
     # With a kind of file among the types Streamlit leaves it to us to refuse what is no video, in a sentence.
     video = st.file_uploader("A video of one person who speaks", type=["video/mp4", *TYPES], key="video")
     st.caption(
@@ -50,16 +57,34 @@ def uploaded() -> UploadedFile | None:
     return video
 
 
-def show(video: UploadedFile, model: Model) -> None:
+def recorded() -> Video | None:
+    """The reader's video, from the camera; raises LipkdError when it did not arrive."""
+    webcam.show(key="webcam", on_recorded=lambda recording: private().update(recording=recording))
+    st.caption(
+        f"Up to {LONGEST_S - webcam.SPARE_S} seconds, the face towards the camera. Nothing is recorded before you say "
+        "so. The video goes to the machine of this dashboard, is read there and kept nowhere."
+    )
+    recording: Recording | LipkdError | None = private().get("recording")
+    if isinstance(recording, LipkdError):
+        raise recording
+    return recording
+
+
+def private() -> dict[str, Any]:
+    """What the page keeps until it is left: a `recording`, and what was `heard` in which video."""
+    kept: dict[str, Any] = st.session_state.setdefault(shell.PRIVATE, {})
+    return kept
+
+
+def show(video: Video, model: Model) -> None:
     """What the model reads, with the video; read once, however often the page is drawn."""
     asked = (video.file_id, str(model.folder), (model.folder / CARD).stat().st_mtime_ns)
-    kept = st.session_state.get(shell.PRIVATE)
-    if kept is None or kept[0] != asked:
-        st.session_state.pop(shell.PRIVATE, None)
+    kept = private()
+    if "heard" not in kept or kept["heard"][0] != asked:
+        kept.pop("heard", None)
         with st.spinner("Finding the mouth and reading the lips …", show_time=True):
-            kept = (asked, read(video, model))
-        st.session_state[shell.PRIVATE] = kept
-    heard: Heard | LipkdError = kept[1]
+            kept["heard"] = (asked, read(video, model))
+    heard: Heard | LipkdError = kept["heard"][1]
     if isinstance(heard, LipkdError):
         raise heard
     left, right = st.columns([7, 4], gap="medium")
@@ -69,7 +94,7 @@ def show(video: UploadedFile, model: Model) -> None:
         told(video.name, heard)
 
 
-def read(video: UploadedFile, model: Model) -> Heard | LipkdError:
+def read(video: Video, model: Model) -> Heard | LipkdError:
     """What was read, or why nothing was."""
     try:
         return read_upload(video.name, video.getvalue(), model.folder)

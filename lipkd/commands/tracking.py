@@ -16,6 +16,7 @@ def add(command: AddCommand) -> None:
     instead.add_argument("--only-failed", action="store_true", help="go on with the trials that failed, and no others")
     instead.add_argument("--status", action="store_true", help="show how the trials stand, and run nothing")
     instead.add_argument("--stop", action="store_true", help="let a running sweep end at the next checkpoints")
+    instead.add_argument("--best-schedule", action="store_true", help="print the best trial for `lipkd train`")
     sweep.add_argument("--watch", action="store_true", help="with --status: again and again, until the sweep ends")
     sweep.add_argument("--dry-run", action="store_true", help="print the trials and what they cost, then stop")
     sweep.add_argument("--address", help="Ray cluster to run on (default: this machine alone)")
@@ -45,8 +46,13 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
     if arguments.watch and not arguments.status:
         raise LipkdError("--watch goes with --status")
-    if arguments.status or arguments.stop:
+    if arguments.status or arguments.stop or arguments.best_schedule:
         folder = sweep_folder(arguments.file, arguments.mlruns, arguments.storage)
+        if arguments.best_schedule:
+            from tuning.best import best_schedule
+
+            print(best_schedule(folder), end="")
+            return 0
         if arguments.status:
             from tuning.status import show_status
 

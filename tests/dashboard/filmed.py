@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipkd.store import ClipStore, StoreWriter
+from lipkd.store import ClipStore, Frames, StoreWriter
 from preprocessing.quiet_cv2 import cv2
 
 FRAMES, FPS, HEIGHT, WIDTH = 25, 25.0, 24, 48
@@ -21,6 +21,14 @@ def film(path: Path, *more: str, size: str = "320x240", tone: bool = True, secon
     called += ["-f", "lavfi", "-i", f"testsrc=size={size}:rate=25:duration={seconds}"]
     called += ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"] if tone else []
     subprocess.run([*called, *more, str(path)], check=True, capture_output=True)
+    return path
+
+
+def show_to_camera(path: Path, frames: Frames) -> Path:
+    """RGB pictures (T, H, W, 3) at 25 frames/s as raw video, which Chromium takes for what its camera sees."""
+    height, width = frames.shape[1:3]
+    planes = [b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes() for frame in frames]
+    path.write_bytes(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\n".encode() + b"".join(planes))
     return path
 
 

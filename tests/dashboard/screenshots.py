@@ -21,7 +21,8 @@ from tests.dashboard.deployed import deploy
 from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, serve
 from tests.dashboard.tracked import Planned, track_sweep
 
-PAGES = ("sweeps", "leaderboard", "compare", "replay", "errors", "try_it")
+PAGES = {name: name for name in ("sweeps", "compare", "replay", "errors", "try_it")}
+PAGES |= {"leaderboard": "", "hardest": "errors?part=hardest+clips"}  # pictures and their addresses
 SIZES = {"wide": (1440, 1000), "narrow": (390, 844)}
 INK = (58, 44, 40)
 SPEAKERS, CLIPS = 3, 4
@@ -42,8 +43,8 @@ def main(out: Path) -> None:
                     context = browser.new_context(viewport={"width": width, "height": height})
                     page = context.new_page()
                     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-                    for title in PAGES:
-                        _take(page, f"{root}/{'' if title == 'leaderboard' else title}")
+                    for title, address in PAGES.items():
+                        _take(page, f"{root}/{address}")
                         if title == "try_it":
                             _try(page, folder / "mouth.mp4")
                         _save(page, out / f"{title}-{size}-{scheme}.png")

@@ -11,6 +11,7 @@ from tests.dashboard.conftest import PLAN
 from tests.dashboard.opening import PAGES, chosen, opened, played, said, written
 from tests.dashboard.tracked import HOSTILE, track_hostile, track_sweep
 
+ERRORS = ("letters", "words", "speakers", "sentences", "A against B")
 pytestmark = pytest.mark.usefixtures("fresh_caches")
 
 
@@ -110,7 +111,7 @@ def test_names_with_markup_are_shown_as_they_are(
         ("compare", {}),
         ("replay", {"find": HOSTILE}),
         ("replay", {}),
-        *(("errors", {"part": part}) for part in ("letters", "words", "speakers", "sentences", "A against B")),
+        *(("errors", {"part": part}) for part in (*ERRORS, "hardest clips")),
     ],
 )
 def test_hostile_names_and_texts_stay_text(

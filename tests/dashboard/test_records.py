@@ -1,5 +1,6 @@
 """Records from a real MLflow database."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,12 @@ def test_torn_artifacts_are_one_sentence(tracking: str) -> None:
     for read in (records.read_predictions, records.read_posteriors):
         with pytest.raises(LipkdError, match=r"predictions/best.*(formats\.md|cannot be read)"):
             read(tracking, run)
+    uneven: list[list[list[str]]] = [[[], []], [["a"], ["a", "b"]]]
+    for said in uneven:
+        lines = [json.dumps({"id": "a/b", "reference": "a", "hypotheses": texts}) for texts in said]
+        client.log_text(run, "\n".join(lines), records.PREDICTIONS)
+        with pytest.raises(LipkdError, match="hypotheses"):
+            records.read_predictions(tracking, run)
     client.delete_run(run)
 
 
@@ -173,6 +180,32 @@ def test_reading_sqlite_needs_no_mlflow(tracking: str) -> None:
         "assert not {'mlflow', 'sqlalchemy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script, tracking], check=True)
+
+
+@pytest.mark.parametrize("straight", [True, False])
+def test_totals_that_a_trial_reports_are_not_added_up_again(
+    tracking: str, straight: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Histories, of which only the first step is here, are for trials of an older lipkd."""
+    client = MlflowClient(tracking)
+    sweep = records.read_sweeps(tracking)[0]
+    tags = {"mlflow.parentRunId": sweep.run_id}
+    run = client.create_run(sweep.experiment_id, tags=tags).info.run_id
+    told = {
+        "time/epoch_s": 5.0,
+        "time/total_s": 77.0,
+        "val/wer_ensemble": 0.4,
+        "best/wer_ensemble": 0.3,
+        "best/epoch": 9,
+    }
+    for name, value in told.items():
+        client.log_metric(run, name, value, 1000, 9)
+    if not straight:
+        request.getfixturevalue("through_mlflow")
+        monkeypatch.setattr(runs, "MOST_HISTORIES", 0)
+    trial = next(t for t in records.read_trials(tracking, sweep) if t.run_id == run)
+    assert (trial.seconds, trial.wer_ensemble) == (77.0, 0.3)
+    client.delete_run(run)
 
 
 @pytest.mark.usefixtures("through_mlflow")

@@ -1,9 +1,15 @@
 """Trials of one setting together: their labels, their interval over seeds, the band of their curves."""
 
+import dataclasses
+
 import pytest
 
+from dashboard.importance import importances
+from dashboard.pairing import gains
 from dashboard.records import Curve
 from dashboard.settings import band_rows, controls, interval, setting_rows, settings
+from dashboard.tables import leaderboard_rows
+from lipkd.errors import LipkdError
 from tests.dashboard.test_pairing import trial
 
 TRIALS = [
@@ -23,6 +29,22 @@ def test_seeds_and_machines_make_no_setting() -> None:
     ]
     assert found[0].best == pytest.approx(0.4)
     assert controls(found) == {"attention ×2, width 1": found[1]}
+
+
+def test_a_trial_of_a_population_is_like_no_other() -> None:
+    """It went on from another's weights, so its configuration does not say what it is: no mean, no pair, no control."""
+    taker = dataclasses.replace(trial("attention", 2, 0.1, seed=3), donor="attention-better")
+    found = settings([*TRIALS, taker])
+    assert [(s.seeds, s.label) for s in found][:2] == [
+        (1, f"attention ×2, width 1, trial {taker.name}"),
+        (3, "attention ×2, width 1, trial –"),
+    ]
+    assert controls(found) == {found[1].label: found[2]}
+    paired = [*TRIALS, taker, trial("vanilla", 1, 0.5, seed=3)]
+    assert [gain.pairs for gain in gains(paired, "vanilla")] == [2]
+    assert leaderboard_rows([taker])[0]["reason"] == "went on from attention-better"
+    with pytest.raises(LipkdError, match="7 trials have finished"):
+        importances([*(trial("dml", 2, seed / 10, seed=seed) for seed in range(7)), taker])
 
 
 def test_a_label_says_in_what_settings_differ() -> None:

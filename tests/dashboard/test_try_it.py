@@ -1,5 +1,6 @@
 """The page Try it, run in process by Streamlit's AppTest, and in a real browser."""
 
+import base64
 import re
 import tempfile
 from collections.abc import Iterator
@@ -7,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from streamlit.testing.v1 import AppTest
 
 from dashboard import shell
+from dashboard.webcam import Recording, received
 from preprocessing.synth import draw_clip, write_video
 from tests.dashboard.deployed import deploy
-from tests.dashboard.filmed import needs_ffmpeg
+from tests.dashboard.filmed import needs_ffmpeg, show_to_camera
 from tests.dashboard.opening import opened, played, said
 from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, Tab, serve
 
@@ -66,9 +68,9 @@ def test_a_video_is_read_once_and_forgotten_with_the_page(page: AppTest, mouth: 
     assert told["lines"][0]["text"] == "a" and told["readers"][0]["map"]["symbols"] == ["blank", "a"]
     files = [(button.proto.label, button.proto.id) for button in page.get("download_button")]
     assert [label for label, _ in files] == ["SRT", "VTT"]
-    kept = page.session_state[shell.PRIVATE]
+    kept = page.session_state[shell.PRIVATE]["heard"]
     page.run()
-    assert page.session_state[shell.PRIVATE] is kept
+    assert page.session_state[shell.PRIVATE]["heard"] is kept
     page.switch_page("views/errors.py").run()
     assert shell.PRIVATE not in page.session_state
 
@@ -82,12 +84,40 @@ def test_what_cannot_be_read_is_a_sentence_and_told_once(page: AppTest) -> None:
     assert not page.error and shell.PRIVATE not in page.session_state
 
 
+def test_a_recording_is_read_like_a_file_and_forgotten_with_the_camera(page: AppTest, mouth: Path) -> None:
+    page.segmented_control(key="from").set_value("the webcam").run()
+    assert not page.file_uploader and "Up to 59 seconds" in "\n".join(caption.value for caption in page.caption)
+    for content, sentence in ((b"", "The video is empty"), (b"PK\x03\x04", "damaged, or no video at all")):
+        page.session_state[shell.PRIVATE] = {"recording": received(base64.b64encode(content).decode())}
+        assert sentence in said(page.run())
+    page.session_state[shell.PRIVATE] = {"recording": received("one,two")}
+    assert said(page.run()) == "The recording did not arrive as a whole: please record it again."
+    page.session_state[shell.PRIVATE] = {"recording": received(base64.b64encode(mouth.read_bytes()).decode())}
+    page.run()
+    assert not page.error and page.subheader[0].value == "a"
+    page.segmented_control(key="from").set_value("a file").run()
+    assert not page.subheader and shell.PRIVATE not in page.session_state
+
+
+def test_what_a_recording_begins_with_says_what_it_is() -> None:
+    """Whatever the browser has called it; and what is no text is an empty video."""
+    kinds = {b"\x1aE\xdf\xa3": "webcam.webm", b"\0\0\0\x1cftypiso5": "webcam.mp4", b"": "webcam.webm"}
+    for content, name in kinds.items():
+        recording = received(base64.b64encode(content).decode())
+        assert isinstance(recording, Recording) and (recording.name, recording.getvalue()) == (name, content)
+    strange: list[object] = [None, 7, {}, "é"]
+    assert [getattr(received(sent), "content", None) for sent in strange] == [b"", b"", b"", None]
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser with a camera that shows the drawn mouth, again and again, and a microphone that beeps."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
+    seen = show_to_camera(tmp_path_factory.mktemp("camera") / "mouth.y4m", FRAMES)
+    camera = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={seen}")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *camera])
         yield started
         started.close()
 
@@ -107,8 +137,10 @@ def server(tracking: str, mlruns: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def tab(browser: Browser, server: tuple[str, Path]) -> Iterator[Tab]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+def tab(browser: Browser, server: tuple[str, Path], request: pytest.FixtureRequest) -> Iterator[Tab]:
+    """A tab on the dashboard; a parameter names what its pages may use without asking, all else is refused."""
+    may = getattr(request, "param", [])
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, permissions=may)
     context.set_default_timeout(PATIENCE)
     started = Tab(context.new_page(), server[0])
     started.page.on("console", started.note)
@@ -144,7 +176,7 @@ def test_an_uploaded_video_plays_above_what_was_read(
     download.value.save_as(tmp_path / "subtitles")
     assert (tmp_path / "subtitles").read_text().endswith("\na\n")
     tab.settle()
-    assert tab.query() == {"model": ["first"]}
+    assert tab.query() == {"model": ["first"], "from": ["a file"]}
     assert left(server[1]) == []
     tab.sound()
 
@@ -165,3 +197,86 @@ def test_hostile_uploads_are_told_and_do_nothing(tab: Tab, server: tuple[str, Pa
     assert tab.page.locator("img[src='x']").count() == 0
     assert tab.errors == [] and tab.page.get_by_test_id("stException").count() == 0
     assert left(server[1]) == []
+
+
+def camera_of(tab: Tab) -> Locator:
+    tab.open("try_it", **{"model": "first", "from": "the webcam"})
+    camera = tab.page.get_by_test_id("webcam")
+    expect(camera).to_have_attribute("data-state", "off")
+    return camera
+
+
+def press(camera: Locator, button: str, state: str) -> None:
+    camera.get_by_role("button", name=button, exact=True).click()
+    expect(camera).to_have_attribute("data-state", state)
+
+
+def hold_tracks(camera: Locator) -> None:
+    """Remember what the camera gives, to see afterwards that it is not used any more."""
+    camera.locator("video").evaluate("video => { window.tracks = video.srcObject.getTracks(); }")
+
+
+TRACKS = "() => window.tracks.map(track => `${track.kind} ${track.readyState}`).sort()"
+
+
+@pytest.mark.parametrize("tab", [["camera", "microphone"]], indirect=True)
+def test_a_recording_from_the_camera_is_read(tab: Tab, server: tuple[str, Path]) -> None:
+    camera = camera_of(tab)
+    assert camera.locator("video").evaluate("video => video.srcObject") is None
+    press(camera, "Turn the camera on", "live")
+    hold_tracks(camera)
+    press(camera, "Record", "recording")
+    expect(camera.locator(".left")).to_have_text(re.compile(r"^5[0-8] s left$"))
+    press(camera, "Stop", "recorded")
+    assert tab.page.evaluate(TRACKS) == ["audio ended", "video ended"]
+    expect(tab.page.get_by_test_id("player")).to_have_count(0)
+    press(camera, "Use it", "sent")
+    player = tab.page.get_by_test_id("player")
+    expect(player.locator(".said")).to_have_text("a ", timeout=PATIENCE)
+    assert player.locator("video").evaluate("video => video.duration") > 0.8
+    with tab.page.expect_download() as download:
+        tab.page.get_by_role("button", name="SRT").click()
+    assert download.value.suggested_filename == "webcam.srt"
+    assert left(server[1]) == []
+    tab.sound()
+
+
+@pytest.mark.parametrize("tab", [["camera"]], indirect=True)
+def test_the_camera_is_given_back_after_a_minute_and_with_the_page(tab: Tab) -> None:
+    """The microphone is refused here. The browser's clock is put ahead by a minute."""
+    camera = camera_of(tab)
+    press(camera, "Turn the camera on", "live")
+    expect(camera.locator(".told")).to_have_text(re.compile("^Without sound"))
+    hold_tracks(camera)
+    press(camera, "Record", "recording")
+    tab.page.evaluate("() => { const now = performance.now(); performance.now = () => now + 60_000; }")
+    expect(camera).to_have_attribute("data-state", "recorded")
+    assert tab.page.evaluate(TRACKS) == ["video ended"]
+    press(camera, "Again", "live")
+    hold_tracks(camera)
+    tab.page.get_by_test_id("stSidebarNavLink").filter(has_text="Sweeps").click()
+    expect(tab.page.locator("h1")).to_have_text("Sweeps")
+    tab.page.wait_for_function("() => window.tracks[0].readyState === 'ended'")
+    tab.sound()
+
+
+def test_a_camera_that_is_not_to_be_had_is_told(tab: Tab) -> None:
+    """Refused; then not there; then on a page that came over http; then in a browser that cannot record."""
+    camera = camera_of(tab)
+    press(camera, "Turn the camera on", "off")
+    expect(camera.locator(".told")).to_have_text(re.compile("^The camera was refused. Allow it for this page"))
+    tab.page.evaluate("""() => { navigator.mediaDevices.getUserMedia =
+      async () => { throw new DOMException('', 'NotFoundError'); } }""")
+    press(camera, "Turn the camera on", "off")
+    expect(camera.locator(".told")).to_have_text(re.compile("^There is no camera on this machine"))
+    for script, sentence in (
+        ("Object.defineProperty(window, 'isSecureContext', { value: false })", "only to pages that come over https"),
+        ("delete window.MediaRecorder", "This browser cannot record its camera"),
+    ):
+        other = tab.page.context.new_page()
+        other.add_init_script(script)
+        other.goto(tab.page.url)
+        expect(other.get_by_test_id("webcam").locator(".told")).to_have_text(re.compile(sentence))
+        expect(other.get_by_test_id("webcam").get_by_role("button")).to_have_count(0)
+        other.close()
+    tab.sound()

@@ -5,7 +5,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -33,17 +32,6 @@ class Planned:
     seed: int = 0
     state: str = "finished"
     reason: str = ""
-
-
-def flat(value: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """A configuration with dotted names; words as they are, the rest as JSON."""
-    rows: dict[str, str] = {}
-    for key, item in value.items():
-        if isinstance(item, dict):
-            rows |= flat(item, f"{prefix}{key}.")
-        else:
-            rows[prefix + key] = item if isinstance(item, str) else json.dumps(item)
-    return rows
 
 
 def spikes(text: str, frames: int) -> NDArray[np.float16]:
@@ -134,7 +122,7 @@ def _track_trial(
     }
     began = int(1000 * BEGAN)
     run = client.create_run(experiment, start_time=began, run_name=config.trial_name(), tags=tags).info.run_id
-    params = [Param(key, value) for key, value in flat(config.to_json()).items()]
+    params = [Param(key, value) for key, value in config.flat().items()]
     client.log_batch(run, params=params, tags=[RunTag("mlflow.note.content", "made by a test")])
     metrics = [
         Metric(key, value, began + 10_000 * step, step)

@@ -105,3 +105,12 @@ def test_cohorts_of_one_method_are_told_apart(tmp_path: Path) -> None:
     assert describe(own) == "independent of 2, views per-peer (width 1)"
     assert describe(late) == "dml of 2, weight 0.5, start share 0.3 (width 1)"
     assert describe(trial(tmp_path, 0, [[1]], cohort={"method": "dml", "weight": 0.5})) == "vanilla (width 1)"
+
+
+def test_a_trial_that_went_on_from_anothers_weights_is_not_what_its_configuration_says(tmp_path: Path) -> None:
+    one, two = trial(tmp_path, 0, [[1, 2]]), trial(tmp_path, 0, [[1, 2], [1, 2]])
+    assert len(compare_all([one, two])) == 1
+    write_jsonl(two.lineage_file, [{"epoch": 5, "from": "better", "before": {}, "values": {}}])
+    with pytest.raises(LipkdError, match=r"it went on from the weights of better, .*--best-schedule"):
+        compare([one], [two])
+    assert compare_all([one, two]) == []

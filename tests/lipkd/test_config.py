@@ -30,6 +30,23 @@ def config(**parts: Any) -> TrialConfig:
         ),
         ({"augment": {"speed": float("nan")}}, "augment.speed"),
         ({"seed": -1}, "seed = -1"),
+        ({"schedule": [{"after": 2, "values": {"network.width": 1}}]}, "network.width cannot change in mid-training; "),
+        ({"schedule": [{"after": 0, "values": {"network.dropout": 0.1}}]}, "schedule.0.after = 0: .* equal to 1"),
+        ({"schedule": [{"after": 2, "values": {}}]}, "schedule.0.values"),
+        ({"schedule": [{"after": 2, "values": {"network.dropout": 1}}]}, "network.dropout = 1: input should be less"),
+        ({"schedule": [{"after": 2, "values": {"augment.time_masks": 1.5}}]}, "augment.time_masks = 1.5"),
+        ({"schedule": [{"after": 100, "values": {"network.dropout": 0.1}}]}, "after epoch 100, and .* ends at 100"),
+        (
+            {"schedule": [{"after": after, "values": {"network.dropout": 0.1}} for after in (5, 4)]},
+            r"after epochs \[5, 4\]: they must rise",
+        ),
+        (
+            {
+                "training": {"word_weight": 0},
+                "schedule": [{"after": 4, "values": {"training.word_weight": 1}}],
+            },
+            "raises training.word_weight from 0",
+        ),
     ],
 )
 def test_bad_fields_are_named(parts: dict[str, Any], sentence: str) -> None:
@@ -60,6 +77,14 @@ def test_a_new_field_leaves_old_signatures_as_they_were() -> None:
     two = config(cohort={"method": "attention", "peers": 2})
     assert [c.signature() for c in (config(), two, rich)] == ["b3f1b48f", "a4a59bdf", "409e2218"]
     assert config(cohort={"peers": 2, "start_share": 0.4}).signature() != config(cohort={"peers": 2}).signature()
+
+
+def test_a_schedule_is_part_of_what_a_trial_is() -> None:
+    """A number that YAML reads as text is the number, and becomes a whole one where the field holds whole ones."""
+    given = config(schedule=[{"after": 3, "values": {"training.learning_rate": "1e-3", "augment.time_masks": 4.0}}])
+    assert given.schedule[0].values == {"training.learning_rate": 1e-3, "augment.time_masks": 4}
+    assert given.signature() != config().signature() == config(schedule=[]).signature()
+    assert parse_config(given.to_json()) == given
 
 
 def test_who_sees_what() -> None:

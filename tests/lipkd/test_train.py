@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> No
     assert expected <= last.keys()
     assert all(math.isfinite(value) for value in last.values())
     assert last["val/wer"] == pytest.approx((last["val/wer/peer_0"] + last["val/wer/peer_1"]) / 2)
+    best = next(metrics for step, metrics in reported if step == last["best/epoch"])
+    assert last["best/wer_ensemble"] == best["val/wer_ensemble"]
     rows = folder.read_predictions("best")
     assert sorted(row["id"] for row in rows) == sorted(folder.split()["val"])
     assert all(len(row["hypotheses"]) == 2 and "ensemble" in row for row in rows)
@@ -167,6 +170,26 @@ def test_a_trial_that_stops_between_epochs_resumes_to_the_same_numbers(tiny_stor
     fit(config, tmp_path / "parts")
     assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
     assert same_weights(tmp_path / "parts", tmp_path / "whole")
+    # What was trained twice counts once, with the time that stands in the journal.
+    reports = TrialFolder(tmp_path / "parts").reports()
+    took = list(accumulate(report.metrics["time/epoch_s"] for report in reports))
+    assert [report.metrics["time/total_s"] for report in reports] == pytest.approx(took)
+
+
+def test_a_trial_of_an_older_lipkd_goes_on_with_all_of_its_time(tiny_store: ClipStore, tmp_path: Path) -> None:
+    """Its journal has no totals, only the epochs' own times."""
+    fit(config_of(tiny_store, training={"epochs": 2}), tmp_path)
+    journal = tmp_path / "journal.jsonl"
+    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    for number, row in enumerate(rows):
+        del row["metrics"]["time/total_s"]
+        row["metrics"]["time/epoch_s"] = 100.0 * (number + 1)
+    journal.write_text("".join(json.dumps(row) + "\n" for row in rows[:1]))
+    (tmp_path / "checkpoints" / "last.safetensors").unlink()
+    fit(config_of(tiny_store, training={"epochs": 2}), tmp_path)
+    first, second = TrialFolder(tmp_path).reports()
+    assert first.metrics["time/epoch_s"] == 100.0
+    assert second.metrics["time/total_s"] == 100.0 + second.metrics["time/epoch_s"]
 
 
 def test_averaged_weights_are_read_kept_and_resumed(tiny_store: ClipStore, tmp_path: Path) -> None:

@@ -53,6 +53,38 @@ def test_a_variable_rate_keeps_its_timing(tmp_path: Path) -> None:
     assert shown(path)[:8] == [0, 1, 2, 2, 2, 7, 7, 7]
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("film.mkv", ()),
+        ("film.mkv", ("-live", "1")),  # no duration in its header
+        ("film.mp4", ("-movflags", "frag_keyframe+empty_moov")),
+    ],
+)
+def test_a_camera_that_slows_down_keeps_its_timing(tmp_path: Path, name: str, more: tuple[str, ...]) -> None:
+    """As browsers record: all of frames 0 to 9, then every third up to 27, so 16 where 25 frames/s promise 28."""
+    path = film(tmp_path / name, "25", 16, "select='lt(n,10)+not(mod(n,3))'", "64x48", *more)
+    late = [frame for frame in range(12, 27, 3) for _ in range(3)]
+    assert shown(path) == [*range(10), 9, *late, 27, 27, 27, 27]
+
+
+def test_sound_that_outlasts_the_pictures_of_a_fragmented_file_promises_no_more_of_them(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", "25", 20, "null", "64x48", "-bf", "0")
+    both = (*FFMPEG, "-i", "sine=duration=0.85", "-f", "mp4", "-i", str(path), "-c:v", "copy", "-c:a", "aac")
+    subprocess.run((*both, "-movflags", "frag_keyframe+delay_moov", str(tmp_path / "both.mp4")), check=True)
+    assert shown(tmp_path / "both.mp4") == list(range(20))
+
+
+def test_a_film_whose_end_is_missing_is_refused(tmp_path: Path) -> None:
+    whole = film(
+        tmp_path / "film.mkv", "25", 20, "noise=alls=20", "320x240", "-g", "1", "-cluster_time_limit", "100"
+    ).read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadClip, match=r"truncated video: \d+ of 20 frames can be decoded"):
+        shown(cut)
+
+
 def test_a_span_is_cut_out(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", "25", 20)
     assert shown(path, (0.2, 0.6)) == list(range(5, 15))

@@ -9,6 +9,7 @@ from ray.tune.execution import class_cache
 from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
+from lipkd import checkpoint
 from lipkd.config import validate
 from lipkd.errors import LipkdError
 from tests.tuning.trials import trial_config, write_trial
@@ -136,6 +137,33 @@ def test_nobody_is_tried_again_when_the_sweep_was_interrupted(tmp_path: Path, mo
     assert calls == [True]
 
 
+def test_who_runs_out_of_memory_in_a_population_is_tried_again_before_the_next_exchange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others wait at epoch 2 and are not over; one that is at epoch 1 has been interrupted, with all."""
+    record = SweepRecord(tmp_path)
+    one, two = (Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(2)))
+    record.add([one, two])
+    there = 2
+    calls = []
+
+    def run(planner: Any, record: Any, waiting: list[Planned], shares: Shares, *rest: Any, more: bool) -> None:
+        calls.append(([t.config.seed for t in waiting], shares.concurrent, rest[-1]))
+        reason = "OutOfMemoryError: CUDA out of memory"
+        write_trial(tmp_path, [], config=one.config, state="failed", reason=reason)
+        folder = write_trial(tmp_path, [0.5], config=two.config)
+        checkpoint.save(folder.checkpoint("last"), {"w": torch.zeros(1)}, {"epoch": there})
+
+    monkeypatch.setattr("tuning.engine._run", run)
+    planner: Any = None
+    until = {one.name: 2, two.name: 2}
+    assert run_trials(planner, record, [one, two], Shares(1, 0.5, 2), 3, lambda: None, until=until).concurrent == 1
+    assert calls == [([0, 1], 2, until), ([0], 1, until)]
+    there, calls = 1, []
+    run_trials(planner, record, [one, two], Shares(1, 0.5, 2), 3, lambda: None, until=until)
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "state", "reason"),
     [
@@ -152,7 +180,7 @@ def test_what_a_worker_makes_of_an_error(
     told: list[dict[str, Any]] = []
     folder = write_trial(tmp_path, [0.5], name="one")
 
-    def fit(config: Any, path: Path, on_report: Any) -> None:
+    def fit(config: Any, path: Path, on_report: Any, **_: Any) -> None:
         on_report(2, {"val/wer": 0.4})
         raise error
 

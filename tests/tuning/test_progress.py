@@ -30,6 +30,17 @@ def test_a_trial_that_tune_ends_was_stopped_unless_it_was_through(tmp_path: Path
     assert folder.state()["reason"] == ("by the scheduler at epoch 2, val/wer 0.500" if state == "stopped" else "")
 
 
+def test_a_trial_of_a_population_waits_where_it_is_to_exchange(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_trial(tmp_path, [0.5, 0.4], name="one")
+    callback = Progress(SweepRecord(tmp_path), "val/wer", lambda: None, {"one": 2})
+    callback.on_trial_result(0, [], tune_trial("one"), {"step": 2, "val/wer": 0.4})
+    callback.on_trial_complete(0, [], tune_trial("one"))
+    assert folder.state()["state"] == "running"
+    assert "waits    one: epoch 2, val/wer 0.400" in capsys.readouterr().out
+
+
 def test_a_trial_on_a_full_disk_is_paused_and_no_other_begins(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

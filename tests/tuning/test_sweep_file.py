@@ -16,6 +16,10 @@ space:
 """
 
 
+def pbt(mutate: str) -> str:
+    return GOOD + f"scheduler: {{name: pbt, mutate: {{{mutate}}}}}\n"
+
+
 def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "sweep.yaml"
     path.write_text(text, encoding="utf-8")
@@ -66,7 +70,23 @@ def test_ranges_and_resources(tmp_path: Path) -> None:
         (GOOD + "  data.crop: 5", r"space: data.crop = 5: give a list"),
         (GOOD + "  training.weight_decay: {uniform: [0, 0.1]}", "a grid needs lists, and space.training.weight_decay"),
         (GOOD + "sampler: bayes", "sampler = 'bayes': input should be 'grid', 'random' or 'optuna'"),
-        (GOOD + "scheduler: pbt", "scheduler.name = 'pbt': input should be 'asha', 'median' or 'none'"),
+        (
+            GOOD + "scheduler: hyperband",
+            "scheduler.name = 'hyperband': input should be 'asha', 'median', 'pbt' or 'none'",
+        ),
+        (GOOD + "scheduler: pbt", "pbt needs `mutate`"),
+        (GOOD + "scheduler: {name: asha, mutate: {cohort.weight: [1, 2]}}", "no other scheduler has it"),
+        (
+            pbt("network.width: [0.5, 1]"),
+            "network.width cannot change in mid-training; what can: training",
+        ),
+        (pbt("network.dropout: [0.5, 1]"), "network.dropout = 1: input should be less than 1"),
+        (pbt("training.clip_norm: {uniform: [0, 1]}"), "training.clip_norm = 0.0: input should be greater"),
+        (pbt("augment.time_masks: {uniform: [0, 4]}"), "augment.time_masks takes whole numbers: give a list or"),
+        (pbt("cohort.weight: 3"), "cohort.weight = 3: give a list of values, or one of choice, uniform"),
+        (pbt("cohort.weight: [1]") + "sampler: optuna", "set sampler to grid or random"),
+        (GOOD + "scheduler: {name: pbt, mutate: [cohort.weight]}", "scheduler.mutate: give a mapping from dotted keys"),
+        (GOOD + "scheduler: {name: pbt, quantile: 0.6, mutate: {cohort.weight: [1]}}", "scheduler.quantile = 0.6"),
         (GOOD + "scheduler: {name: asha, grace_epochs: 0}", "scheduler.grace_epochs = 0"),
         (GOOD + "seeds: [1, 1]", r"seeds: \[1, 1\] lists a seed twice"),
         (GOOD + "resources: {gpus: 1.5}", "resources.gpus: 1.5 is neither a share of one GPU"),
