@@ -16,7 +16,7 @@ from dashboard.edits import Comparison, compare_all
 from dashboard.hardest import Readings
 from dashboard.importance import Importance
 from dashboard.player import SHEET_COLUMNS, Media
-from dashboard.records import Curve, Posteriors, Prediction, Sweep, Trial
+from dashboard.records import Curve, Posteriors, Prediction, Sweep, Trial, database_state
 from dashboard.source_video import NoVideo, SourceVideo, source_video
 from dashboard.video import cache_folder, clip_video, crop_sheet
 from lipkd.errors import LipkdError
@@ -24,6 +24,7 @@ from lipkd.store import ClipStore
 
 FRESH = 15.0
 AT_A_TIME = 8  # trials whose predictions are fetched
+MOST_CURVES = 2000  # that are kept
 RunAtEpoch = tuple[str, int | None]  # a run and its best epoch
 
 
@@ -31,26 +32,59 @@ class NoPredictions(LipkdError):
     """A trial's predictions are not in MLflow yet: they come when it ends."""
 
 
-@st.cache_data(ttl=FRESH, refresh_mode="background", show_spinner="Reading MLflow …")
+@st.cache_resource(ttl=FRESH, refresh_mode="background", show_spinner="Reading MLflow …")
 def sweeps(tracking_uri: str) -> list[Sweep]:
     return records.read_sweeps(tracking_uri)
 
 
-@st.cache_data(ttl=FRESH, refresh_mode="background", max_entries=16, show_spinner="Reading the trials …")
+@st.cache_resource(ttl=FRESH, refresh_mode="background", max_entries=64, show_spinner="Reading the trials …")
 def trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
-    return records.read_trials(tracking_uri, sweep)
+    """The trials of a sweep, the same list for everybody: nobody changes it."""
+    return _read_trials(tracking_uri, sweep)
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def trials_now(tracking_uri: str, sweep: Sweep, moment: int) -> list[Trial]:
     """The trials as they are at a `moment`: read once for it, however many readers look."""
-    return records.read_trials(tracking_uri, sweep)
+    return _read_trials(tracking_uri, sweep)
 
 
-@st.cache_data(max_entries=2000, show_spinner=False)
-def curve(tracking_uri: str, run_id: str, metric: str, epochs: int) -> Curve:
-    """`epochs` is how many the trial has reported: a trial that goes on is read again."""
-    return records.read_curve(tracking_uri, run_id, metric)
+def _read_trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
+    """The trials of a sweep, not read again from a database that nobody has written to since."""
+    state, known = database_state(tracking_uri), _known_trials()
+    key = (tracking_uri, sweep.run_id)
+    if state is None or key not in known or known[key][0] != state:
+        known[key] = (state, records.read_trials(tracking_uri, sweep))
+    return known[key][1]
+
+
+def prepare_trials(tracking_uri: str) -> None:
+    """Read the trials of the latest sweep before anybody asks for them."""
+    for sweep in records.read_sweeps(tracking_uri)[:1]:
+        _read_trials(tracking_uri, sweep)
+
+
+@st.cache_resource(show_spinner=False)
+def _known_trials() -> dict[tuple[str, str], tuple[object, list[Trial]]]:
+    return {}
+
+
+def curves(tracking_uri: str, trials: Sequence[Trial], metric: str) -> list[Curve]:
+    """The curves of a metric of several trials, in their order; those of a trial that goes on are read again."""
+    known = _known_curves()
+    keys = {trial.run_id: (tracking_uri, trial.run_id, metric, trial.epochs) for trial in trials}
+    missing = [run_id for run_id, key in keys.items() if key not in known]
+    read = {curve.run_id: curve for curve in records.read_curves(tracking_uri, missing, metric)} if missing else {}
+    found = [read.get(trial.run_id) or known[keys[trial.run_id]] for trial in trials]
+    if len(known) + len(read) > MOST_CURVES:
+        known.clear()
+    known.update({keys[run_id]: curve for run_id, curve in read.items()})
+    return found
+
+
+@st.cache_resource(show_spinner=False)
+def _known_curves() -> dict[tuple[str, str, str, int], Curve]:
+    return {}
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -185,3 +219,4 @@ def forget() -> None:
     """Let the next rerun read everything that can change again."""
     sweeps.clear()
     trials.clear()
+    _known_trials.clear()

@@ -16,6 +16,8 @@ from dashboard.records import Curve, Trial
 
 VANILLA = "#858b94"
 COLOURS = ("#2f7ed8", "#dd6b20", "#1f9e78", "#9b6fd4", "#d1508a", "#a08a16", "#2aa5c0", "#b5563f")
+TOUCHED_EPOCHS = 60  # about, of a curve
+MOST_ELEMENTS = 200  # marks of a chart that are elements of the page
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3])
 
 
@@ -74,10 +76,17 @@ def learning_curves(
         tooltip=["trial", "epoch", alt.Tooltip("value:Q", title=title, format=".2f")],
     )
     lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=dash)
-    touch = base.mark_point(size=50, opacity=0)
+    touch = base.transform_filter(touched(data)).mark_point(size=50, opacity=0)
     best = base.transform_filter("datum.best").mark_point(size=70, filled=True, opacity=1)
     chart: alt.LayerChart = (lines + touch + best).properties(height=height)
-    return chart.configure_legend(symbolStrokeWidth=3, symbolSize=260)
+    chart = chart.configure_legend(symbolStrokeWidth=3, symbolSize=260)
+    return many_marks(chart) if len(rows) > MOST_ELEMENTS else chart
+
+
+def touched(data: pd.DataFrame) -> str:
+    """Which rows of a table with `epoch` a pointer can touch: all, or of long curves those that lie a few pixels apart,
+    because each costs as much to draw as a point that is seen."""
+    return f"datum.epoch % {max(1, data['epoch'].nunique() // TOUCHED_EPOCHS)} == 0"
 
 
 GROUPINGS: dict[str, Callable[[Trial], str]] = {
@@ -129,7 +138,13 @@ def rate_dots(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: 
         .encode(x=alt.X(f"mean({rate}):Q"), y=y, tooltip=[alt.Tooltip(f"mean({rate}):Q", title="mean", format=".1f")])
     )
     chart: alt.LayerChart = (means + dots).properties(height=alt.Step(34))
-    return chart
+    return many_marks(chart) if len(rows) > MOST_ELEMENTS else chart
+
+
+def many_marks(chart: alt.LayerChart) -> alt.LayerChart:
+    """A chart of many points, painted: as an element each, with a description, they hold the browser up."""
+    painted: alt.LayerChart = chart.properties(usermeta={"embedOptions": {"renderer": "canvas"}})
+    return painted.configure_mark(aria=False)
 
 
 def gain_rows(found: Sequence[Gain], baseline: str) -> list[dict[str, Any]]:
@@ -202,4 +217,4 @@ def cost_front(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], cost:
         opacity=alt.condition("datum.front", alt.value(1.0), alt.value(0.45)),
     )
     chart: alt.LayerChart = (line + dots).properties(height=340)
-    return chart
+    return many_marks(chart) if len(rows) > MOST_ELEMENTS else chart

@@ -55,7 +55,7 @@ def command(port: int, host: str) -> list[str]:
         "logger.hideWelcomeMessage": "true",
     }
     # -P: a file in the working folder that is called like a module of Python's is not taken for it.
-    called = [sys.executable, "-P", "-m", "streamlit", "run", str(APP)]
+    called = [sys.executable, "-P", "-m", "dashboard.serve", "run", str(APP)]
     for name, value in options.items():
         called += [f"--{name}", value]
     if host in LOOPBACK:  # a page of a stranger that calls itself by our address is not answered (DNS rebinding)

@@ -1,5 +1,6 @@
 """Where MLflow's own UI shows a run."""
 
+from functools import cache
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from dashboard.records import Trial
@@ -7,6 +8,7 @@ from dashboard.records import Trial
 LOCAL = "http://127.0.0.1:5000"  # what `lipkd ui` serves unless told otherwise
 
 
+@cache
 def ui_address(tracking_uri: str) -> str:
     """A server shows its runs itself, without user name and password here; a database is shown by `lipkd ui`."""
     parts = urlsplit(tracking_uri)

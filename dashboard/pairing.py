@@ -5,8 +5,9 @@ batch size, data, seed. A difference of two such trials is due to the method and
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from statistics import fmean
 
 from dashboard.records import Trial
@@ -42,17 +43,30 @@ def gains(trials: Sequence[Trial], baseline: str) -> list[Gain]:
     """Every group of finished trials against the group `baseline`, by width and batch size, widest first."""
     finished = [t for t in trials if t.state == "finished" and t.best_wer is not None and t.best_cer is not None]
     finished = [t for t in finished if not t.donor]  # else it is not what its configuration says
+    known = {t.run_id: deciding(t) for t in finished}
+    # In the others all agree anyway, and there are many of them.
+    names = [name for name in differing([*known.values()]) if not name.startswith("cohort.")]
+
+    def surroundings(trial: Trial) -> tuple[object, ...]:
+        return (trial.width, trial.batch_size, trial.seed, *map(known[trial.run_id].get, names))
+
     base: dict[tuple[object, ...], list[Trial]] = defaultdict(list)
     for trial in finished:
         if trial.group == baseline:
-            base[_surroundings(trial)].append(trial)
+            base[surroundings(trial)].append(trial)
     pairs: dict[tuple[str, str, int], list[tuple[Trial, Trial]]] = defaultdict(list)
     for trial in finished:
         if trial.group != baseline:
-            for other in base[_surroundings(trial)]:
+            for other in base[surroundings(trial)]:
                 pairs[trial.group, trial.width, trial.batch_size].append((other, trial))
     found = [_gain(*key, matched) for key, matched in pairs.items()]
     return sorted(found, key=lambda g: (-width_value(g.width), g.batch_size, g.group))
+
+
+def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
+    """The names, sorted, whose values are not the same in all of these configurations; none is a value, too."""
+    names = sorted(set().union(*configs))
+    return [name for name in names if len(set(map(methodcaller("get", name), configs))) > 1]
 
 
 def groups(trials: Sequence[Trial]) -> list[str]:
@@ -74,11 +88,6 @@ def deciding(trial: Trial) -> dict[str, str]:
     """The parameters that decide the numbers: what the clips are and not where they lie."""
     rest = {name: value for name, value in trial.config.items() if name not in MACHINE}
     return rest | {"data.digest": trial.store_digest}
-
-
-def _surroundings(trial: Trial) -> tuple[object, ...]:
-    rest = ((k, v) for k, v in deciding(trial).items() if not k.startswith("cohort."))
-    return (trial.width, trial.batch_size, trial.seed, *sorted(rest))
 
 
 def _gain(group: str, width: str, batch_size: int, pairs: list[tuple[Trial, Trial]]) -> Gain:

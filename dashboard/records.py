@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from dashboard.runs import NothingTracked, Run, by_step, connect, shown
+from dashboard.runs import NothingTracked, Run, by_step, connect, database_state, shown
 from lipkd.errors import LipkdError
 
-__all__ = ["NothingTracked", "shown"]
+__all__ = ["NothingTracked", "database_state", "shown"]
 STATES = {"RUNNING": "running", "SCHEDULED": "running", "FINISHED": "finished", "FAILED": "failed"}
 PREDICTIONS = "predictions/best.jsonl"
 POSTERIORS = "predictions/best_posteriors.safetensors"
@@ -153,10 +153,17 @@ def read_trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
 
 def read_curve(tracking_uri: str, run_id: str, metric: str) -> Curve:
     """The whole history of one metric, each step once (the latest value of a step counts)."""
+    return read_curves(tracking_uri, [run_id], metric)[0]
+
+
+def read_curves(tracking_uri: str, run_ids: Sequence[str], metric: str) -> list[Curve]:
+    """The histories of one metric of several runs, in their order."""
     with connect(tracking_uri) as runs:
-        points = by_step(runs.history(run_id, metric))
-    steps = tuple(sorted(points))
-    return Curve(run_id, metric, steps, tuple(points[step] for step in steps))
+        histories = [by_step(points) for points in runs.histories(run_ids, metric)]
+    return [
+        Curve(run_id, metric, steps := tuple(sorted(points)), tuple(points[step] for step in steps))
+        for run_id, points in zip(run_ids, histories, strict=True)
+    ]
 
 
 def read_predictions(tracking_uri: str, run_id: str) -> list[Prediction]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 PAGE = 1000  # runs per request
+AT_ONCE = 8  # requests to a server
 MOST_HISTORIES = 200  # trials whose histories are asked for one by one
 TOTAL, BEST_ENSEMBLE = "time/total_s", "best/wer_ensemble"
 # What a trial of an older lipkd has instead, in its histories.
@@ -67,8 +68,8 @@ class Runs(Protocol):
     def trials(self, sweep_id: str, experiment_id: str) -> list[Run]:
         """The children of a run."""
 
-    def history(self, run_id: str, metric: str) -> Points:
-        """All points of a metric, in no order."""
+    def histories(self, run_ids: Sequence[str], metric: str) -> list[Points]:
+        """All points of a metric of every run, those of a run in no order."""
 
     def artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
         """A copy of an artifact below `folder`, None when there is none of that name."""
@@ -90,6 +91,20 @@ def database_of(tracking_uri: str) -> Path | None:
     if not path.is_file():
         raise NothingTracked(f"tracking database {path}: nothing there yet; a sweep makes it")
     return path
+
+
+def database_state(tracking_uri: str) -> tuple[int, ...] | None:
+    """What is another whenever somebody has written to a SQLite database: sizes and times of its file and its log.
+    None for any other tracking store, of which nothing can be told without asking."""
+    database = database_of(tracking_uri)
+    if database is None:
+        return None
+    found: list[int] = []
+    for path in (database, Path(f"{database}-wal")):
+        with contextlib.suppress(FileNotFoundError):  # the log is there only while somebody writes
+            status = path.stat()
+            found += [status.st_ino, status.st_size, status.st_mtime_ns]
+    return tuple(found)
 
 
 @contextlib.contextmanager
@@ -150,10 +165,15 @@ class MlflowRuns:
         runs = [_run(run, "") for run in self._search([experiment_id], child)]
         if sum(lacks_seconds(run.metrics) or lacks_ensemble(run.metrics) for run in runs) > MOST_HISTORIES:
             return runs
-        with ThreadPoolExecutor(8) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(self._with_histories, runs))
 
+    def histories(self, run_ids: Sequence[str], metric: str) -> list[Points]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda run_id: self.history(run_id, metric), run_ids))
+
     def history(self, run_id: str, metric: str) -> Points:
+        """All points of a metric of one run, in no order."""
         # One metric of one run at a time: MLflow's bulk request drops what lies beyond 25,000 points.
         return [(m.timestamp, m.step, m.value) for m in self.client.get_metric_history(run_id, metric)]
 

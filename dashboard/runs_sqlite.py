@@ -75,10 +75,15 @@ class SqliteRuns:
     def trials(self, sweep_id: str, experiment_id: str) -> list[Run]:
         return self._runs(CHILDREN, {"parent": sweep_id}, full=True)
 
-    def history(self, run_id: str, metric: str) -> Points:
+    def histories(self, run_ids: Sequence[str], metric: str) -> list[Points]:
         wanted = f"SELECT timestamp, step, value, is_nan FROM metrics {self._by_run} WHERE run_uuid = ? AND key = ?"
-        rows = self.connection.execute(wanted, (run_id, metric))
-        return [(timestamp, step, math.nan if nan else value) for timestamp, step, value, nan in rows]
+        return [
+            [
+                (timestamp, step, math.nan if nan else value)
+                for timestamp, step, value, nan in self.connection.execute(wanted, (run_id, metric))
+            ]
+            for run_id in run_ids
+        ]
 
     def artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
         row = self.connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
@@ -127,11 +132,9 @@ class SqliteRuns:
         ]
 
     def _pairs(self, table: str, chosen: str, values: Mapping[str, str]) -> dict[str, dict[str, str]]:
-        found: dict[str, dict[str, str]] = {}
-        query = f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen})"
-        for run_id, key, value in self.connection.execute(query, values):
-            found.setdefault(run_id, {})[key] = value
-        return found
+        # An object per run in SQLite's C instead of a tuple per pair in Python: half of the time.
+        query = f"SELECT run_uuid, json_group_object(key, value) FROM {table} WHERE run_uuid IN ({chosen}) GROUP BY 1"
+        return {run_id: json.loads(pairs) for run_id, pairs in self.connection.execute(query, values)}
 
     def _latest(self, chosen: str, values: Mapping[str, str]) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
         metrics: dict[str, dict[str, float]] = {}

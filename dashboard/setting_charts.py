@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts import COLOURS, DASHES, by_group
+from dashboard.charts import COLOURS, DASHES, MOST_ELEMENTS, by_group, many_marks, touched
 from dashboard.pairing import width_value
 
 
@@ -26,9 +26,10 @@ def seed_bands(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], title
     y = alt.Y("mean:Q", title=title, scale=alt.Scale(zero=True))
     line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=alt.StrokeDash("width:N", scale=scale, legend=legend))
     band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
-    touch = base.mark_point(size=50, opacity=0).encode(y=y, tooltip=said)
+    touch = base.transform_filter(touched(data)).mark_point(size=50, opacity=0).encode(y=y, tooltip=said)
     chart: alt.LayerChart = (band + line + touch).properties(height=390)
-    return chart.configure_legend(symbolStrokeWidth=3, symbolSize=260)
+    chart = chart.configure_legend(symbolStrokeWidth=3, symbolSize=260)
+    return many_marks(chart) if len(rows) > MOST_ELEMENTS else chart
 
 
 def setting_intervals(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from dashboard.pairing import deciding
+from dashboard.pairing import deciding, differing
 from dashboard.records import Curve, Trial
 
 # Student's t, 97.5 %, for 1 to 30 degrees of freedom; the last is used beyond, where it is a little too large.
@@ -50,18 +50,21 @@ class Interval:
 def settings(trials: Sequence[Trial]) -> list[Setting]:
     """The settings of a sweep, the lowest mean WER first. A label has group and width, and every other parameter in
     which the settings of equal group and width differ."""
-    found: dict[tuple[tuple[str, str], ...], list[Trial]] = defaultdict(list)
-    for trial in trials:
-        found[_without_seed(trial)].append(trial)
+    known = [_parameters(trial) for trial in trials]
+    names = [name for name in differing(known) if name != "seed"]
+    found: dict[tuple[str | None, ...], list[Trial]] = defaultdict(list)
+    for trial, parameters in zip(trials, known, strict=True):
+        found[tuple(map(parameters.get, names))].append(trial)
     alike: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    owns = {key: {n: v for n, v in zip(names, key, strict=True) if v is not None} for key in found}
     for key, members in found.items():
-        alike[members[0].group, members[0].width].append(dict(key))
+        alike[members[0].group, members[0].width].append(owns[key])
     made = []
-    differing = {named: _differing(parameters) for named, parameters in alike.items()}
+    different = {named: differing(parameters) for named, parameters in alike.items()}
     for key, members in found.items():
         group, width = members[0].group, members[0].width
-        own = dict(key)
-        more = [f"{name.rpartition('.')[2].replace('_', ' ')} {own.get(name, '–')}" for name in differing[group, width]]
+        own = owns[key]
+        more = [f"{name.rpartition('.')[2].replace('_', ' ')} {own.get(name, '–')}" for name in different[group, width]]
         label = ", ".join([group, f"width {width}", *more])
         made.append(Setting(label, group, width, tuple(sorted(members, key=lambda trial: trial.seed))))
     return sorted(made, key=lambda setting: (setting.best, setting.label))
@@ -121,18 +124,15 @@ def band_rows(setting: Setting, curves: Sequence[Curve], factor: float) -> list[
     return rows
 
 
-def _differing(parameters: Sequence[dict[str, str]]) -> list[str]:
-    names = sorted({name for one in parameters for name in one})
-    return [name for name in names if len({one.get(name) for one in parameters}) > 1]
-
-
-def _without_seed(trial: Trial) -> tuple[tuple[str, str], ...]:
-    rest = {name: value for name, value in deciding(trial).items() if name != "seed"}
+def _parameters(trial: Trial) -> dict[str, str]:
+    """What decides the numbers, the seed too."""
+    rest = deciding(trial)
     if trial.donor:  # one of a population is more than its configuration, and like no other
         rest["trial"] = trial.name
     tags = {"cohort.method": trial.method, "cohort.peers": str(trial.peers), "network.width": trial.width}
-    return tuple(sorted((tags | {"training.batch_size": str(trial.batch_size)} | rest).items()))
+    return tags | {"training.batch_size": str(trial.batch_size)} | rest
 
 
 def _surroundings(setting: Setting) -> tuple[tuple[str, str], ...]:
-    return tuple(pair for pair in _without_seed(setting.trials[0]) if not pair[0].startswith("cohort."))
+    own = sorted(_parameters(setting.trials[0]).items())
+    return tuple(pair for pair in own if pair[0] != "seed" and not pair[0].startswith("cohort."))

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -85,10 +86,10 @@ def sweeps_by_label() -> dict[str, Sweep]:
 def labelled(items: Iterable[Named], name: Callable[[Named], str], more: Callable[[Named], str]) -> dict[str, Named]:
     """Items by a label that is unique: the name, with `more` or a number behind it where names are equal."""
     items = list(items)
-    names = [name(item) for item in items]
+    names = Counter(map(name, items))
     labels: dict[str, Named] = {}
     for item in items:
-        label = name(item) if names.count(name(item)) == 1 else f"{name(item)} ({more(item)})"
+        label = name(item) if names[name(item)] == 1 else f"{name(item)} ({more(item)})"
         number = 2
         while label in labels:
             label = f"{name(item)} ({more(item)}, {number})"

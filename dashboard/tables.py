@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboard.edits import Comparison
-from dashboard.pairing import Gain
+from dashboard.pairing import Gain, differing
 from dashboard.records import Prediction, Trial
 
 
@@ -42,9 +42,10 @@ def leaderboard_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
 
 def differing_parameters(trials: Sequence[Trial]) -> list[dict[str, str]]:
     """A row per parameter in which the trials differ: `parameter`, then a column per trial name."""
-    names = sorted({key for trial in trials for key in trial.config})
-    rows = [{"parameter": name} | {t.name: t.config.get(name, "–") for t in trials} for name in names]
-    return [row for row in rows if len({row[t.name] for t in trials}) > 1]
+    return [
+        {"parameter": name} | {t.name: t.config.get(name, "–") for t in trials}
+        for name in differing([t.config for t in trials])
+    ]
 
 
 def clip_rows(

@@ -39,6 +39,7 @@ METRICS = (
 FEWEST_METRICS = 7
 GROUPS = (("independent", 1, 0.0), ("independent", 2, 0.0), ("dml", 2, 0.03), ("attention", 2, 0.05))
 WIDTHS, RATES, BATCHES = ((1.0, 0.0), (0.5, 0.05), (0.25, 0.12), (0.125, 0.2)), (6e-4, 3e-4, 1e-3, 1e-4, 2e-3), (8, 16)
+POINT = "(key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, 0, ?)"
 TABLES = ("runs", "tags", "params", "metrics", "latest_metrics")
 
 
@@ -206,13 +207,12 @@ def _insert(
             for step, line in enumerate(values.tolist(), 1)
             for key, value in zip(keys, line, strict=True)
         )
-        wanted = "(key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, 0, ?)"
-        connection.executemany(f"INSERT INTO metrics {wanted}", rows)
+        connection.executemany(f"INSERT INTO metrics {POINT}", rows)
         last = [
             (key, value, began + length, size.epochs, trial.run_id)
             for key, value in zip(keys, values[-1].tolist(), strict=True)
         ]
-        connection.executemany(f"INSERT INTO latest_metrics {wanted}", last)
+        connection.executemany(f"INSERT INTO latest_metrics {POINT}", last)
 
 
 def _run(

@@ -27,11 +27,11 @@ window.lipkdTable = () => {
   if (!canvas || !canvas.querySelector('[role=gridcell]') || !canvas.width || lipkdTitle() !== 'Leaderboard')
     return '';
   const scale = canvas.width / canvas.clientWidth;
-  const pixels = canvas.getContext('2d').getImageData(40 * scale, 36 * scale, 600 * scale, 180 * scale).data;
+  const pixels = canvas.getContext('2d').getImageData(40 * scale, 36 * scale, 300 * scale, 106 * scale).data;
   let ink = 0, sum = 0;
   for (let i = 0; i < pixels.length; i += 4)
     if (pixels[i] + pixels[i + 1] + pixels[i + 2] < 450) { ink += 1; sum = (sum * 31 + i) % 1000003; }
-  return ink > 300 ? `${ink} ${sum}` : '';
+  return ink > 100 ? `${ink} ${sum}` : '';
 };
 window.lipkdCharts = (label) => [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].filter((chart) =>
   (chart.getAttribute('aria-label') ?? '').includes(label)

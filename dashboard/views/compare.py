@@ -92,24 +92,19 @@ def curves(trials: Sequence[Trial], rows: Rows, draw: Draw) -> None:
         return
     for column, (metric, title) in zip(st.columns(2), RATES.items(), strict=True):
         with column:
-            curve(rows, draw, metric, title, 100)
+            curve(trials, rows, draw, metric, title, 100)
     others = sorted({name for trial in trials for name in trial.metrics} - set(RATES))
     other = links.select(
         st.container(), "Another metric", others, key="metric", default=None, placeholder="e.g. train/loss", width=360
     )
     if other:
-        curve(rows, draw, other, other, 1)
+        curve(trials, rows, draw, other, other, 1)
 
 
-def curve(rows: Rows, draw: Draw, metric: str, title: str, factor: float) -> None:
-    uri = shell.tracking_uri()
-
-    def read(trial: Trial) -> Curve:
-        if metric not in trial.metrics:
-            return Curve(trial.run_id, metric, (), ())
-        return cached.curve(uri, trial.run_id, metric, trial.epochs)
-
-    made = rows(read, factor)
+def curve(trials: Sequence[Trial], rows: Rows, draw: Draw, metric: str, title: str, factor: float) -> None:
+    there = [trial for trial in trials if metric in trial.metrics]
+    known = {curve.run_id: curve for curve in cached.curves(shell.tracking_uri(), there, metric)}
+    made = rows(lambda trial: known.get(trial.run_id) or Curve(trial.run_id, metric, (), ()), factor)
     if made:
         st.altair_chart(draw(made, title), alt=f"{title} over epochs")
     else:

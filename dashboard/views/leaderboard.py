@@ -10,9 +10,9 @@ from dashboard import cached, charts, links, shell
 from dashboard.cost import COSTS, Picture, cost_rows
 from dashboard.deeper import deeper
 from dashboard.mlflow_links import run_link, ui_address
-from dashboard.pairing import width_value
+from dashboard.pairing import differing, width_value
 from dashboard.records import Trial
-from dashboard.tables import differing_parameters, leaderboard_rows, percent
+from dashboard.tables import leaderboard_rows, percent
 from lipkd.errors import LipkdError
 
 RATE = "%.1f %%"
@@ -136,9 +136,15 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
             on_click=links.add,
             args=("pins", picked),
         )
-        csv = rows.to_csv(index=False)
         name = re.sub(r"[^\w.-]+", "-", sweep_name)
-        st.download_button("CSV", csv, f"{name}.csv", "text/csv", icon=":material/download:")
+        st.download_button(
+            "CSV",
+            lambda: rows.to_csv(index=False),
+            f"{name}.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
         st.caption("Choose rows to compare or replay them." if not picked else f"{len(picked)} chosen")
         started = "" if uri.startswith("http") else ", while `lipkd ui` runs"
         st.caption(f"Runs open in MLflow at {shell.plain(ui_address(uri))}{started}.")
@@ -181,7 +187,7 @@ def picture_of(trial: Trial) -> Picture | None:
 
 def any_parameter(trials: list[Trial]) -> list[Trial]:
     """The trials with the chosen values of one more parameter: any in which the trials of the sweep differ."""
-    names = [row["parameter"] for row in differing_parameters(trials)]
+    names = differing([trial.config for trial in trials])
     left, right = st.columns([1, 2])
     name = links.select(left, "Another parameter", names, key="parameter", default=None, placeholder="any")
     if name is None:

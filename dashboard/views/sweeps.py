@@ -144,7 +144,7 @@ def curves(trials: Sequence[Trial]) -> None:
     """WER over epochs of the best trials."""
     uri = shell.tracking_uri()
     chosen = [trial for trial in trials if "val/wer" in trial.metrics][:MOST_CURVES]
-    rows = charts.curve_rows(chosen, [cached.curve(uri, t.run_id, "val/wer", t.epochs) for t in chosen], 100)
+    rows = charts.curve_rows(chosen, cached.curves(uri, chosen, "val/wer"), 100)
     if rows:
         chart = charts.learning_curves(rows, charts.group_colours(trials), "WER, %", height=300)
         st.altair_chart(chart, alt="WER over epochs of the best trials")

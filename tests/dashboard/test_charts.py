@@ -27,6 +27,19 @@ def test_curves_in_percent_with_the_best_epoch_marked() -> None:
     ]
 
 
+def test_long_curves_are_painted_and_touched_every_few_pixels() -> None:
+    """300 epochs are about five for each of 60 places; a short curve is touched everywhere, as elements."""
+    for epochs, every, painted in ((300, 5, True), (40, 1, False)):
+        steps = tuple(range(1, epochs + 1))
+        rows = charts.curve_rows(TRIALS, [Curve(TRIALS[0].run_id, "val/wer", steps, (0.5,) * epochs)], 100)
+        chart = charts.learning_curves(rows, COLOURS, "WER, %").to_dict()
+        assert [layer["transform"][0]["filter"] for layer in chart["layer"] if "transform" in layer] == [
+            f"datum.epoch % {every} == 0",
+            "datum.best",
+        ]
+        assert (chart.get("usermeta") == {"embedOptions": {"renderer": "canvas"}}) == painted
+
+
 @pytest.mark.parametrize("by", list(charts.GROUPINGS))
 def test_dots_for_every_grouping(by: str) -> None:
     rows = charts.rate_rows(TRIALS, by)

@@ -50,7 +50,7 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_command_is_quiet_and_bound_to_its_host() -> None:
     called = launch.command(8600, "127.0.0.1")
-    assert called[:5] == [sys.executable, "-P", "-m", "streamlit", "run"]
+    assert called[:5] == [sys.executable, "-P", "-m", "dashboard.serve", "run"]
     assert called[5] == str(launch.APP) and launch.APP.is_file()
     options = dict(zip(called[6::2], called[7::2], strict=True))
     assert options["--server.address"] == "127.0.0.1"

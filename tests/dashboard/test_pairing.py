@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dashboard.pairing import gains, groups, width_value
+from dashboard.pairing import differing, gains, groups, width_value
 from dashboard.records import Trial
 from dashboard.tables import differing_parameters, leaderboard_rows, percent, verdicts
 
@@ -147,3 +147,8 @@ def test_a_row_of_the_leaderboard() -> None:
 @pytest.mark.parametrize(("rate", "text"), [(0.1234, "12.3 %"), (1.0, "100.0 %"), (0.0, "0.0 %"), (None, "–")])
 def test_rates_as_text(rate: float | None, text: str) -> None:
     assert percent(rate) == text
+
+
+def test_a_parameter_that_only_some_have_is_one_in_which_they_differ() -> None:
+    assert differing([{"b": "1", "a": "2", "c": "3"}, {"a": "4", "b": "1"}]) == ["a", "c"]
+    assert differing([{"a": "1"}]) == [] and differing([]) == []
