@@ -92,6 +92,7 @@ def demanding(config: TrialConfig) -> TrialConfig:
         "training": config.training.model_copy(update=training),
         "cohort": config.cohort.model_copy(update={"start_share": 0.0, "ramp_share": 0.0}),
         "augment": config.augment.model_copy(update={"trim": 0.0}),
+        "schedule": (),
     }
     return config.model_copy(update=changes)
 

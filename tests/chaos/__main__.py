@@ -1,10 +1,11 @@
 """`make chaos`: a line per run, exit code 1 when one of them went wrong.
 
-    python -m tests.chaos [--runs N] [--turns N] [--trials N] [--only a,b,f] [--keep FOLDER]
+    python -m tests.chaos [--runs N] [--turns N] [--trials N] [--only a,b,d,f] [--keep FOLDER]
 
 a  kills at random moments of workers, driver, syncer and MLflow server, from a seed each
 b  the MLflow server away for a whole sweep
 c  a thousand trials that train nothing: what each costs, and whether all arrives; half an hour, only when named
+d  eight real trials as a sweep, over the same trials bare
 f  a disk that fills up under a running sweep
 """
 
@@ -19,6 +20,7 @@ from statistics import median
 
 from tests.chaos.arena import Arena, Server, faults, picture_without_times
 from tests.chaos.full_disk import fill, small_disk
+from tests.chaos.overhead import overhead
 from tests.chaos.storm import Storm, victims_of
 from tests.chaos.thousand import thousand
 from tests.tuning.store_picture import RunPicture
@@ -122,7 +124,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=6, help="in each storm (default: 6)")
     parser.add_argument("--turns", type=int, default=3, help="of b (default: 3)")
     parser.add_argument("--trials", type=int, default=1000, help="of c (default: 1000)")
-    parser.add_argument("--only", default="a,b,f", help="(default: a,b,f)")
+    parser.add_argument("--only", default="a,b,d,f", help="(default: a,b,d,f)")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
     arguments = parser.parse_args()
     root = arguments.keep or Path(tempfile.mkdtemp(prefix="lipkd-chaos-"))
@@ -135,6 +137,7 @@ def main() -> int:
         "a": lambda: storms(root, arguments.runs, arguments.kills, calm()),
         "b": lambda: outage(root, calm(), arguments.turns),
         "c": lambda: thousand(root, arguments.trials),
+        "d": lambda: overhead(root),
         "f": lambda: full_disk(root, calm()),
     }
     wanted = arguments.only.split(",")

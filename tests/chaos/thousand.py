@@ -25,6 +25,7 @@ import yaml
 from lipkd.files import write_json
 from lipkd.trial import TrialFolder
 from tests.chaos.arena import ROOT, make_store
+from tests.chaos.opened import opened
 from tests.chaos.trivial import COSTS, train_trial
 from tuning import engine
 from tuning.record import load
@@ -36,7 +37,8 @@ DRIVER = "driver.json"  # seconds, beside the tracking folder
 
 
 def thousand(root: Path, trials: int, epochs: int = EPOCHS) -> Iterator[tuple[str, list[str]]]:
-    """c: as many trials (an even number) as that, then what each costs, and what of it is not in MLflow."""
+    """c: as many trials (an even number) as that, then what each costs, what of it is not in MLflow, and how that and
+    the dashboard open on it."""
     folder = root / "thousand"
     folder.mkdir(parents=True)
     file = folder / "thousand.yaml"
@@ -50,6 +52,7 @@ def thousand(root: Path, trials: int, epochs: int = EPOCHS) -> Iterator[tuple[st
     if (folder / DRIVER).is_file():
         wrong += missing(folder / "mlruns", len(WIDTHS) * (trials // len(WIDTHS)), epochs)
         yield costs_text(folder), wrong
+        yield from opened(folder / "mlruns")
     else:
         yield f"c {trials} trials", wrong
 

@@ -28,8 +28,9 @@ def metrics_at(step: int, seed: int, width: float) -> dict[str, float]:
     return each | losses | rates | best | train | cost
 
 
-def fit(config: TrialConfig, path: Path, *, on_report: Callable[[int, dict[str, float]], None]) -> None:
-    """In place of `lipkd.train.fit`: every file that a trial has but checkpoints and predictions."""
+def fit(config: TrialConfig, path: Path, *, on_report: Callable[[int, dict[str, float]], None], **_: object) -> None:
+    """In place of `lipkd.train.fit`: every file that a trial has but checkpoints and predictions. What populations
+    need is left out."""
     start = {"start_s": _age(), "start_processor_s": time.process_time()}
     folder = TrialFolder(path)
     with only_one(folder.lock, f"trial {path}"):

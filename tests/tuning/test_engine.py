@@ -13,7 +13,7 @@ from lipkd import checkpoint
 from lipkd.config import validate
 from lipkd.errors import LipkdError
 from tests.tuning.trials import trial_config, write_trial
-from tuning.engine import Standin, cluster, make_scheduler, plain_workers, run_trials
+from tuning.engine import Standin, ask_a_node, cluster, make_scheduler, plain_workers, run_trials
 from tuning.packing import Shares
 from tuning.plan import Planned
 from tuning.record import SweepRecord
@@ -31,6 +31,28 @@ def test_an_address_that_is_none(address: str) -> None:
 def test_a_cluster_that_is_not_there() -> None:
     with pytest.raises(LipkdError, match=r"127\.0\.0\.1:1: no Ray cluster answers there"), cluster("127.0.0.1:1"):
         pytest.fail("connected")
+
+
+def test_a_node_is_asked_for_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a worker with a whole GPU that ends after the answer; what goes wrong there is one sentence here."""
+    wanted: list[dict[str, Any]] = []
+
+    def remote(**options: Any) -> Any:
+        wanted.append(options)
+        return lambda function: SimpleNamespace(remote=function)
+
+    monkeypatch.setattr("tuning.engine.ray.remote", remote)
+    monkeypatch.setattr("tuning.engine.ray.get", lambda answer, timeout: answer)
+    monkeypatch.setattr("tuning.probe.answer", lambda request: {"device": request["known"]})
+    assert ask_a_node({"known": "A"}) == {"device": "A"}
+    assert wanted == [{"num_cpus": 1, "num_gpus": 1, "max_calls": 1}]
+
+    def busy(answer: Any, timeout: float) -> Any:
+        raise TimeoutError("no GPU\nwas free")
+
+    monkeypatch.setattr("tuning.engine.ray.get", busy)
+    with pytest.raises(LipkdError, match=r"^no GPU was free$"):
+        ask_a_node({"known": "A"})
 
 
 def test_workers_want_no_environment_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import yaml
 
 from lipkd.errors import LipkdError
 from lipkd.store import ClipStore
+from tests.chaos.trivial import train_trial
 from tuning.estimate import Estimate
+from tuning.memory import MemoryTable
+from tuning.record import trial_folders
 from tuning.sweep import run_sweep
 
 CARD = {"device": "Pretended 16G", "total_mb": 16_000.0}
@@ -67,6 +71,32 @@ def test_a_gpu_that_tells_nothing_is_not_shared(
     lines = plan(file, capsys)
     assert "is not known (no kernel image)" in lines[0]
     assert lines[2].endswith("; 1 at a time, 16 CPU and 1 GPU each")
+
+
+@pytest.mark.storm
+def test_ray_gives_trials_of_different_size_different_shares(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ray is told of a GPU that is not there, and trials train nothing. Those that need the whole GPU, (13,000 + 500) ×
+    1.2 / 16,000 > 1, have it to themselves; the table is kept."""
+    start = ray.init
+
+    def ask(request: dict[str, Any]) -> dict[str, Any]:
+        peaks = {name: 13_000.0 if " w0.5 " in name else 1100.0 for name, _ in request["trials"]}
+        return {**CARD, "context_mb": 500.0, "peaks": peaks}
+
+    monkeypatch.setattr("tuning.probe.ask", ask)
+    monkeypatch.setattr("tuning.engine.train_trial", train_trial)
+    monkeypatch.setattr(ray, "init", lambda **options: start(**{**options, "num_gpus": 1}))
+    result = run_sweep(file, mlruns=file.parent / "mlruns")
+    assert result.exit_code == 0, capsys.readouterr().out
+    times = {folder.name: [r.time for r in folder.reports()] for folder in trial_folders(result.folder)}
+    assert [len(reports) for reports in times.values()] == [100] * 4
+    for large in (name for name in times if "-w0.5-" in name):
+        for other in times.keys() - {large}:
+            assert times[other][-1] < times[large][0] or times[large][-1] < times[other][0]
+    known = MemoryTable.load(result.folder.parent / "memory.json").cards["Pretended 16G"]
+    assert {kind.widths: peak for kind, peak in known.peaks.items()} == {(0.5,): 13_000.0, (0.1,): 1100.0}
 
 
 def test_shares_that_are_given_are_not_measured(

@@ -11,6 +11,7 @@ import pytest
 
 from lipkd.files import write_json
 from lipkd.trial import TrialFolder
+from tests.chaos.opened import opened
 from tests.chaos.thousand import DRIVER, costs_text, missing
 from tests.chaos.trivial import COSTS, metrics_at
 from tests.tuning.trials import trial_config, write_trial
@@ -55,6 +56,14 @@ def test_what_is_missing_is_named(two_trials: Path, change: str, expected: str) 
         (run,) = database.execute("SELECT run_uuid FROM runs WHERE name = ?", (name,)).fetchone()
         database.execute(change, {"run": run})
     assert missing(two_trials, 2, 3) == [expected if "runs" in expected else f"{name}: {expected}"]
+
+
+@pytest.mark.storm
+def test_everything_opens_on_it(two_trials: Path) -> None:
+    lines = list(opened(two_trials))
+    assert [wrong for _, wrong in lines] == [[]] * 6
+    assert lines[0][0].startswith("c the dashboard's page sweeps: ")
+    assert lines[-1][0].startswith("c MLflow's UI: its page and the first 3 runs in ")
 
 
 def test_too_few_trials_and_short_journals_are_missing(two_trials: Path) -> None:
