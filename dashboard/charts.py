@@ -157,8 +157,7 @@ def layered(*charts: alt.Chart, marks: int, thick_legend: bool = False, **looks:
         looks["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
     if config:
         looks["config"] = alt.Config(**config)
-    made: alt.LayerChart = alt.layer(*charts, **looks)
-    return made
+    return alt.LayerChart(layer=charts, **looks)
 
 
 def gain_rows(found: Sequence[Gain], baseline: str) -> list[dict[str, Any]]:
