@@ -31,13 +31,19 @@ def group_colours(trials: Sequence[Trial]) -> dict[str, str]:
 
 def by_group(data: pd.DataFrame, colours: Mapping[str, str], symbol: str) -> alt.Color:
     """Colour says the group; only the groups that are drawn stand in the legend."""
-    there = [name for name in colours if name in set(data["group"])]
+    drawn = set(data["group"].unique())
+    there = [name for name in colours if name in drawn]
     scale = alt.Scale(domain=there, range=[colours[name] for name in there])
     # As many beside each other as there is room for: Vega does not break a legend, and a phone would cut it off.
     wide = 40 + 7 * max(map(len, there), default=0)
     columns = alt.ExprRef(f"max(1, floor(width / {wide}))")
     legend = alt.Legend(title=None, orient="top", symbolType=symbol, symbolOpacity=1, columns=columns)
     return alt.Color("group:N", scale=scale, legend=legend)
+
+
+def tips(*fields: str, **looks: Any) -> list[alt.Tooltip]:
+    """What stands in a tooltip. Altair takes a bare name as well, but looks through all of its classes for it: 5 ms."""
+    return [alt.Tooltip(field, **looks) for field in fields]
 
 
 def curve_rows(trials: Sequence[Trial], curves: Sequence[Curve], factor: float) -> list[dict[str, Any]]:
@@ -75,15 +81,13 @@ def learning_curves(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=True)),
         color=by_group(data, colours, "stroke"),
-        detail="trial:N",
-        tooltip=["trial", "epoch", alt.Tooltip("value:Q", title=title, format=".2f")],
+        detail=alt.Detail("trial:N"),
+        tooltip=[*tips("trial", "epoch"), alt.Tooltip("value:Q", title=title, format=".2f")],
     )
     lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=dash)
     touch = base.transform_filter(touched(data)).mark_point(size=50, opacity=0)
     best = base.transform_filter("datum.best").mark_point(size=70, filled=True, opacity=1)
-    chart: alt.LayerChart = (lines + touch + best).properties(height=height)
-    chart = chart.configure_legend(symbolStrokeWidth=3, symbolSize=260)
-    return many_marks(chart) if len(rows) > MOST_ELEMENTS else chart
+    return layered(lines, touch, best, marks=len(rows), thick_legend=True, height=height)
 
 
 def touched(data: pd.DataFrame) -> str:
@@ -132,7 +136,7 @@ def rate_dots(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: 
             y=y,
             color=by_group(data, colours, "circle"),
             opacity=alt.condition("datum.state == 'finished'", alt.value(0.9), alt.value(0.4)),
-            tooltip=["trial", "state", alt.Tooltip("WER:Q", format=".1f"), alt.Tooltip("CER:Q", format=".1f")],
+            tooltip=[*tips("trial", "state"), *tips("WER:Q", "CER:Q", format=".1f")],
         )
     )
     means = (
@@ -140,14 +144,23 @@ def rate_dots(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: 
         .mark_tick(thickness=2, size=22, color="#858b94")
         .encode(x=alt.X(f"mean({rate}):Q"), y=y, tooltip=[alt.Tooltip(f"mean({rate}):Q", title="mean", format=".1f")])
     )
-    chart: alt.LayerChart = (means + dots).properties(height=alt.Step(34))
-    return many_marks(chart) if len(rows) > MOST_ELEMENTS else chart
+    return layered(means, dots, marks=len(rows), height=alt.Step(34))
 
 
-def many_marks(chart: alt.LayerChart) -> alt.LayerChart:
-    """A chart of many points, painted: as an element each, with a description, they hold the browser up."""
-    painted: alt.LayerChart = chart.properties(usermeta={"embedOptions": {"renderer": "canvas"}})
-    return painted.configure_mark(aria=False)
+def layered(*charts: alt.Chart, marks: int, thick_legend: bool = False, **looks: Any) -> alt.LayerChart:
+    """Charts over one another, in one go: Altair copies all of a chart for everything that is added to it.
+
+    Many marks are painted: as an element each, with a description, they hold the browser up.
+    """
+    config: dict[str, Any] = {}
+    if thick_legend:
+        config["legend"] = alt.LegendConfig(symbolStrokeWidth=3, symbolSize=260)
+    if marks > MOST_ELEMENTS:
+        config["mark"] = alt.MarkConfig(aria=False)
+        looks["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
+    if config:
+        looks["config"] = alt.Config(**config)
+    return alt.LayerChart(layer=charts, **looks)
 
 
 def gain_rows(found: Sequence[Gain], baseline: str) -> list[dict[str, Any]]:
@@ -172,13 +185,12 @@ def gain_dumbbells(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], r
         x=alt.X(f"{rate}:Q", title=f"best {rate}, %", scale=alt.Scale(zero=False, padding=16)),
         y=alt.Y("row:N", title=None, sort=list(data["row"].unique()), axis=alt.Axis(labelLimit=260)),
     )
-    joined = base.mark_line(color="#858b94", strokeWidth=2, opacity=0.6).encode(detail="row:N")
+    joined = base.mark_line(color="#858b94", strokeWidth=2, opacity=0.6).encode(detail=alt.Detail("row:N"))
     dots = base.mark_circle(size=130, opacity=1).encode(
         color=by_group(data, colours, "circle"),
-        tooltip=["where", "group", alt.Tooltip(f"{rate}:Q", format=".1f")],
+        tooltip=tips("where", "group") + tips(f"{rate}:Q", format=".1f"),
     )
-    chart: alt.LayerChart = (joined + dots).properties(height=alt.Step(34))
-    return chart
+    return layered(joined, dots, marks=len(rows), height=alt.Step(34))
 
 
 def confusion_map(confusions: Sequence[Confusion]) -> alt.LayerChart:
@@ -219,5 +231,4 @@ def cost_front(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], cost:
         color=by_group(data, colours, "circle"),
         opacity=alt.condition("datum.front", alt.value(1.0), alt.value(0.45)),
     )
-    chart: alt.LayerChart = (line + dots).properties(height=340)
-    return many_marks(chart) if len(rows) > MOST_ELEMENTS else chart
+    return layered(line, dots, marks=len(rows), height=340)

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts import COLOURS, DASHES, MOST_ELEMENTS, by_group, many_marks, touched
+from dashboard.charts import COLOURS, DASHES, by_group, layered, tips, touched
 from dashboard.pairing import width_value
 
 
@@ -19,17 +19,14 @@ def seed_bands(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], title
     base = alt.Chart(data).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
         color=by_group(data, colours, "stroke"),
-        detail="setting:N",
+        detail=alt.Detail("setting:N"),
     )
-    said: list[str | alt.Tooltip] = ["setting", "epoch", "trials"]
-    said += [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("mean", "low", "high")]
+    said = tips("setting", "epoch", "trials") + tips("mean:Q", "low:Q", "high:Q", format=".2f")
     y = alt.Y("mean:Q", title=title, scale=alt.Scale(zero=True))
     line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=alt.StrokeDash("width:N", scale=scale, legend=legend))
-    band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2="high:Q")
+    band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2=alt.Y2("high:Q"))
     touch = base.transform_filter(touched(data)).mark_point(size=50, opacity=0).encode(y=y, tooltip=said)
-    chart: alt.LayerChart = (band + line + touch).properties(height=390)
-    chart = chart.configure_legend(symbolStrokeWidth=3, symbolSize=260)
-    return many_marks(chart) if len(rows) > MOST_ELEMENTS else chart
+    return layered(band, line, touch, marks=len(rows), thick_legend=True, height=390)
 
 
 def setting_intervals(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
@@ -37,14 +34,15 @@ def setting_intervals(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
     data = pd.DataFrame(rows)
     for name in ("wer", "low", "high"):
         data[name] = 100 * data[name].astype(float)
-    said: list[str | alt.Tooltip] = ["setting", "seeds"]
-    said += [alt.Tooltip(f"{name}:Q", format=".1f") for name in ("wer", "low", "high")]
+    said = tips("setting", "seeds") + tips("wer:Q", "low:Q", "high:Q", format=".1f")
     x = alt.X("wer:Q", title="best WER, %", scale=alt.Scale(zero=False, padding=16))
     y = alt.Y("setting:N", title=None, sort=list(data["setting"]), axis=alt.Axis(labelLimit=320, grid=True))
     base = alt.Chart(data).encode(y=y, tooltip=said)
     spans = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color="#858b94")
     dots = base.mark_circle(size=110, opacity=1, color=COLOURS[0]).encode(x=x)
-    return (spans.encode(x=alt.X("low:Q", title="best WER, %"), x2="high:Q") + dots).properties(height=alt.Step(30))
+    return (spans.encode(x=alt.X("low:Q", title="best WER, %"), x2=alt.X2("high:Q")) + dots).properties(
+        height=alt.Step(30)
+    )
 
 
 def parallel(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], *, dark: bool) -> alt.LayerChart:
