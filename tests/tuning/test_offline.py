@@ -55,7 +55,7 @@ def test_the_server_is_asked_for_only_by_a_new_sweep(
 
     [planned] = Planner(load_sweep(file), Path.cwd()).trials()
 
-    def train(planner: Any, record: Any, waiting: Any, *rest: Any, more: bool) -> None:
+    def train(planner: Any, record: Any, waiting: Any, *rest: Any, **options: Any) -> None:
         assert [t.name for t in waiting] == [planned.name]
         write_trial(record.folder, [0.5], config=planned.config, state="finished")
 
