@@ -76,6 +76,7 @@ def undisturbed(file: Path, folder: Path) -> list[Path]:
     return [record.trial_folder(trial).path for trial in record.trials]
 
 
+@pytest.mark.storm
 @pytest.mark.timeout(900)
 def test_whatever_is_killed_a_population_comes_to_the_same(file: Path, mlruns: Path) -> None:
     expected = undisturbed(file, mlruns.parent / "undisturbed")
