@@ -83,13 +83,7 @@ def confused(a: Reader, *, of_visemes: bool) -> None:
     if not found:
         st.success("Every letter is right.")
         return
-    alike, all_pairs = mistakes.lookalike_share(mistakes.letter_confusions(a.now.values()))
-    if all_pairs:
-        told = (
-            f"{alike} of {all_pairs} letters that were read as others ({percent(alike / all_pairs)}) look the same on "
-            "the lips: p, b and m are one mouth shape, as are t, d and n, or f and v. Only the words around can tell "
-            "these apart."
-        )
+    if told := mistakes.letters_told(mistakes.letter_confusions(a.now.values())):
         st.html(markup.sentences([told]))
     left, right = st.columns([7, 4], gap="medium")
     with left:

@@ -43,6 +43,18 @@ def test_letters_that_were_confused_left_out_or_put_in() -> None:
     assert mistakes.lookalike_share(found) == (1, 2)
 
 
+def test_lookalikes_beside_what_was_left_out_and_put_in() -> None:
+    """p was read as b and as t; r, e and d were left out (and a space, which is no letter), s was put in."""
+    told = mistakes.letters_told(mistakes.letter_confusions(EVERY))
+    assert told.startswith("1 of 2 letters that were read as others (50.0 %) look the same on the lips: ")
+    assert told.endswith("can tell these apart. Besides, 3 letters were left out and 1 put in.")
+    assert mistakes.letters_told(mistakes.letter_confusions([SHORT])) == "3 letters were left out and 0 put in."
+    (one,) = compare_all(["pin"], ["in"])
+    assert mistakes.letters_told(mistakes.letter_confusions([one])) == "1 letter was left out and 0 put in."
+    assert mistakes.letters_told(mistakes.letter_confusions([LOOKALIKE])).endswith("can tell these apart.")
+    assert mistakes.letters_told([]) == ""
+
+
 def test_mouth_shapes() -> None:
     """p read as b stays in the shape `pbm`, p read as t goes to `tdn`."""
     found = mistakes.letter_confusions([LOOKALIKE, OTHER, OTHER], mistakes.VISEME_OF)
