@@ -160,7 +160,7 @@ def against(readers: Sequence[Reader]) -> None:
         "wer_b": number("WER B", format="%.0f %%"),
         "delta_wer": number("ΔWER", format="%+.0f", help="Points of B above A: above zero B is worse"),
         "delta_cer": number("ΔCER", format="%+.0f"),
-        "reference": "Reference",
+        "reference": "Said",
     }
     if (at := clicked(shown, "regressions", columns)) is not None:
         replay(clip=str(rows[at]["clip"]), order="B worse than A")
@@ -186,7 +186,7 @@ def over_trials(trials: Mapping[str, Trial], of: int) -> None:
     if not trials:
         st.info("No trial fits these filters.", icon=":material/filter_alt_off:")
         return
-    with st.spinner("Reading what the trials said …"):
+    with st.spinner("Collecting what the trials read …"):
         answers = cached.readings(shell.tracking_uri(), [(t.run_id, t.best_epoch) for t in trials.values()])
     found = dict(zip(trials, answers, strict=True))
     read = {label: said for label, said in found.items() if not isinstance(said, LipkdError)}
@@ -206,7 +206,7 @@ def over_trials(trials: Mapping[str, Trial], of: int) -> None:
         "read": number("of", help="Trials that have read it", width=48),
         "mean": number("Mean WER", format="%.0f %%", help="Over the trials", width=84),
         "lowest": number("Lowest", format="%.0f %%", help="WER of the trial that read it best", width=70),
-        "reference": "Reference",
+        "reference": "Said",
         "missed": text("Words missed", help="In so many trials"),
         "said": text("Read as", help="The commonest wrong reading, by so many trials"),
         "best": text("Best read by", help="Of several that read it equally well, the one with the lowest WER in all"),

@@ -191,7 +191,7 @@ def test_a_clip_plays_under_its_subtitles(tab: Tab, names: dict[str, str]) -> No
     assert tab.page.get_by_test_id("reference").inner_text() == "set red now"
     player, video = tab.page.get_by_test_id("player"), tab.page.locator("video")
     assert player.locator(".said").first.inner_text().split() == ["set", "red", "now"]
-    assert player.locator(".who").all_inner_texts() == ["reference", "A", "B"]
+    assert player.locator(".who").all_inner_texts() == ["said", "A", "B"]
     player.get_by_role("button", name="play").click()
     expect(player).to_have_attribute("data-frame", re.compile(r"^(1\d|2\d)$"))
     assert video.evaluate("v => [v.videoWidth, v.videoHeight, v.error]") == [96, 48, None]
