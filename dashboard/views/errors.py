@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import cached, charts, hardest, links, markup, mistakes, shell
 from dashboard.edits import corpus_rates
-from dashboard.finding import ALL
+from dashboard.finding import ALL, misread
 from dashboard.mistakes import VISEME_OF, Confusion
 from dashboard.pairing import groups
 from dashboard.readers import Reader, choose_readers, trials_with_results
@@ -118,7 +118,7 @@ def words(a: Reader) -> None:
     shown["share"] *= 100
     number = {"share": st.column_config.NumberColumn("Wrong, %", format="%.0f %%")}
     if (at := clicked(shown, "words", number)) is not None:
-        replay(find=str(rows[at]["word"]))
+        replay(find=misread(rows[at]["word"]))
 
 
 def rates(a: Reader, part: str) -> None:

@@ -53,6 +53,7 @@ def chosen_clips(readers: Sequence[Reader]) -> list[dict[str, object]]:
             key="find",
             placeholder="red   red>bed   /p>b",
             help="`red`: said or read. `red>bed`: said red, read bed. `red>`: left out. `>bed`: put in. "
+            "`red>*`: said red, and not read so. `*>bed`: read bed, and not said so. "
             "After a slash letters: `/p>b`, `/pbm>fv` for any of them, `␣` for the space.",
         )
         orders = ORDERS if two else [order for order in ORDERS if "B" not in order]

@@ -2,7 +2,7 @@
 
 from dashboard import charts, mistakes
 from dashboard.edits import compare_all
-from dashboard.finding import search
+from dashboard.finding import misread, search
 from dashboard.mistakes import NOTHING, Confusion
 
 RIGHT, LOOKALIKE, OTHER, SHORT, LONG = compare_all(
@@ -66,6 +66,13 @@ def test_every_confusion_finds_its_clips() -> None:
         for confusion in mistakes.letter_confusions(EVERY, of):
             wish = search(mistakes.search_for(confusion))
             assert wish is not None and sum(wish.found(c) for c in EVERY) == confusion.times, confusion
+
+
+def test_every_row_of_the_words_finds_the_clips_in_which_it_is_wrong() -> None:
+    """Each of these words is said once in a clip, so there are as many clips as mistakes."""
+    for row in mistakes.word_rows(EVERY):
+        wish = search(misread(row["word"]))
+        assert wish is not None and sum(wish.found(c) for c in EVERY) == row["wrong"] == 2, row
 
 
 def test_regressions_the_worst_first_and_only_of_clips_that_both_have_read() -> None:
