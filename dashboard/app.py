@@ -34,7 +34,7 @@ st.navigation(
             "views/replay.py",
             title="Replay",
             icon=":material/play_circle:",
-            help="What trials said on each validation clip, beside the video.",
+            help="What trials read on each validation clip, beside the video.",
         ),
         st.Page(
             "views/errors.py",

@@ -95,7 +95,7 @@ def predictions(tracking_uri: str, run_id: str, best_epoch: int | None) -> list[
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def comparisons(tracking_uri: str, run_id: str, best_epoch: int | None) -> dict[str, list[Comparison]]:
-    """Per voice (`peer 0`, …, `ensemble`) what it said of every clip, against the reference."""
+    """Per voice (`peer 0`, …, `ensemble`) what it read of every clip, against the reference."""
     rows = predictions(tracking_uri, run_id, best_epoch)
     references = [row.reference for row in rows]
     peers = len(rows[0].hypotheses) if rows else 0

@@ -6,6 +6,7 @@ from typing import Literal, cast
 
 import jiwer
 
+from dashboard.word_alignment import align
 from lipkd.text import letters
 
 Kind = Literal["equal", "substitute", "delete", "insert"]
@@ -23,7 +24,7 @@ class Edit:
 @dataclass(frozen=True)
 class Comparison:
     """A hypothesis against its reference, both reduced to letters: the alignments of words and of letters, and
-    counts of edits."""
+    counts of edits. Of the alignments of words with as few edits it is the one with the fewest edits of letters."""
 
     edits: tuple[Edit, ...]
     letter_edits: tuple[Edit, ...]
@@ -59,7 +60,7 @@ def compare_all(references: Sequence[str], hypotheses: Sequence[str]) -> list[Co
     )
     return [
         Comparison(
-            edits=tuple(edit for chunk in steps for edit in _edits(chunk, true_words, said_words)),
+            edits=_word_edits(steps, true_words, said_words),
             letter_edits=tuple(edit for chunk in char_steps for edit in _edits(chunk, true_chars, said_chars)),
             word_edits=sum(_count(chunk) for chunk in steps),
             words=len(true_words),
@@ -76,6 +77,19 @@ def corpus_rates(comparisons: Sequence[Comparison]) -> tuple[float, float]:
         rate(sum(c.word_edits for c in comparisons), sum(c.words for c in comparisons)),
         rate(sum(c.char_edits for c in comparisons), sum(c.chars for c in comparisons)),
     )
+
+
+def _word_edits(steps: Sequence[jiwer.AlignmentChunk], truth: list[str], said: list[str]) -> tuple[Edit, ...]:
+    """The alignment of jiwer, whose order of ties says nothing of the letters, where there is but one edit."""
+    if sum(map(_count, steps)) < 2:
+        return tuple(edit for chunk in steps for edit in _edits(chunk, truth, said))
+    return tuple(Edit(_kind(a, b), a, b) for a, b in align(truth, said))
+
+
+def _kind(truth: str, said: str) -> Kind:
+    if truth == said:
+        return "equal"
+    return "substitute" if truth and said else "delete" if truth else "insert"
 
 
 def _edits(chunk: jiwer.AlignmentChunk, truth: list[str], said: list[str]) -> list[Edit]:

@@ -1,8 +1,9 @@
 """Which clips a reader wants to see: by what a trial got wrong, by a word, by a confusion of words or letters.
 
 A search is written as it is read: `red` (a word that was said or read), `bin red` (a sentence with these words),
-`red>bed` (said red, read bed), `red>` (left out), `>bed` (put in). Behind a slash stand letters instead of words:
-`/p>b`, and `/pbm>fv` for any of them; `␣` is the space.
+`red>bed` (said red, read bed), `red>` (left out), `>bed` (put in), `red>*` (said red, and not read so: read as another
+word or left out), `*>bed` (read bed where that was not said). Behind a slash stand letters instead of words: `/p>b`,
+and `/pbm>fv` for any of them; `␣` is the space.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from dashboard.edits import Comparison, Edit
 from lipkd.text import letters
 
 ALL = "all clips"
+ANY = "*"  # on a side of the arrow: whatever stands there, nothing too
 KINDS = {"with a substitution": "substitute", "with a deletion": "delete", "with an insertion": "insert"}
 SHOWN = (ALL, "A wrong", "A right", *KINDS)
 SHOWN_OF_TWO = (*SHOWN, "A right, B wrong", "A wrong, B right", "both wrong")
@@ -33,7 +35,8 @@ def shown(kind: str, a: Comparison, b: Comparison | None) -> bool:
 
 @dataclass(frozen=True)
 class Search:
-    """What a reader has written into the search field, taken apart; `arrow` says that both sides count."""
+    """What a reader has written into the search field, taken apart; `arrow` says that both sides count. A side can be
+    ANY."""
 
     of_letters: bool
     arrow: bool
@@ -54,6 +57,8 @@ class Search:
         )
 
     def _side(self, wanted: str, there: str) -> bool:
+        if wanted == ANY:
+            return True
         return self._is(wanted, there) if wanted else not there
 
     def _is(self, wanted: str, there: str) -> bool:
@@ -64,8 +69,21 @@ def search(text: str) -> Search | None:
     """The search that a text asks for; None when it asks for nothing."""
     of_letters = text.strip().startswith("/")
     left, arrow, right = text.strip().removeprefix("/").partition(">")
-    said, read = (_letters(side) if of_letters else letters(side) for side in (left, right))
+    said, read = (_side(side, of_letters) if arrow else _text(side, of_letters) for side in (left, right))
     return Search(of_letters, bool(arrow), said, read) if said or read else None
+
+
+def misread(word: str) -> str:
+    """The search for the clips in which a word was said and not read so."""
+    return f"{word}>{ANY}"
+
+
+def _side(side: str, of_letters: bool) -> str:
+    return ANY if side.strip() == ANY else _text(side, of_letters)
+
+
+def _text(side: str, of_letters: bool) -> str:
+    return _letters(side) if of_letters else letters(side)
 
 
 def _letters(side: str) -> str:

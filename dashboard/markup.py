@@ -1,4 +1,5 @@
-"""HTML of the replay page: reference and hypotheses, word-level edits marked by colour and by form.
+"""HTML of the replay page: what was said (the reference) and what was read (the hypotheses), word-level edits marked
+by colour and by form.
 
 Everything that comes from a corpus or a network is escaped.
 """
@@ -33,7 +34,7 @@ STYLE = """<style>
 
 @dataclass(frozen=True)
 class Row:
-    """One hypothesis in the table: who said it, and how it compares with the reference."""
+    """One hypothesis in the table: who read it, and how it compares with the reference."""
 
     who: str
     comparison: Comparison
@@ -42,9 +43,9 @@ class Row:
 
 def transcript_table(reference: str, rows: Sequence[Row]) -> str:
     """The reference as given, and under it every hypothesis with its edits and its rates."""
-    head = _tr("reference", f'<span data-testid="reference">{html.escape(reference)}</span>')
+    head = _tr("said", f'<span data-testid="reference">{html.escape(reference)}</span>')
     body = [
-        _tr(r.who, said(r.comparison), percent(r.comparison.wer), percent(r.comparison.cer), chosen=r.chosen)
+        _tr(r.who, hypothesis(r.comparison), percent(r.comparison.wer), percent(r.comparison.cer), chosen=r.chosen)
         for r in rows
     ]
     return f'{STYLE}<table class="lk">{head}{"".join(body)}</table>'
@@ -58,15 +59,15 @@ def sentences(texts: Sequence[str]) -> str:
 def legend() -> str:
     """How to read the marks."""
     samples = [
-        Edit("substitute", "reference", "said"),
+        Edit("substitute", "said", "read"),
         Edit("delete", "left out", ""),
-        Edit("insert", "", "inserted"),
+        Edit("insert", "", "put in"),
     ]
     return f'{STYLE}<div class="lk lk-key">{"".join(_word(edit) for edit in samples)}</div>'
 
 
-def said(comparison: Comparison) -> str:
-    """A hypothesis as words with their edits; a network that said nothing is told so."""
+def hypothesis(comparison: Comparison) -> str:
+    """A hypothesis as words with their edits; of a network that read nothing this is told."""
     words = "".join(_word(edit) for edit in comparison.edits)
     return words if any(edit.hypothesis for edit in comparison.edits) else f"{words}<em>(nothing)</em>"
 
@@ -77,7 +78,7 @@ def _word(edit: Edit) -> str:
     return f'<span class="w {edit.kind}">{above}<b>{html.escape(shown)}</b></span>'
 
 
-def _tr(who: str, said: str, wer: str = "", cer: str = "", *, chosen: bool = False) -> str:
+def _tr(who: str, text: str, wer: str = "", cer: str = "", *, chosen: bool = False) -> str:
     rates = "".join(f'<td class="rate">{rate}</td>' for rate in (wer and f"WER {wer}", cer and f"CER {cer}"))
     kind = ' class="chosen"' if chosen else ""
-    return f'<tr{kind}><td class="who">{html.escape(who)}</td><td class="said">{said}</td>{rates}</tr>'
+    return f'<tr{kind}><td class="who">{html.escape(who)}</td><td class="said">{text}</td>{rates}</tr>'

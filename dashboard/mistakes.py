@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard.edits import Comparison, rate
+from dashboard.tables import percent
 from dashboard.timing import visible
 from preprocessing.visemes import VISEMES
 
@@ -92,6 +93,25 @@ def lookalike_share(confusions: Sequence[Confusion]) -> tuple[int, int]:
     pairs = [c for c in confusions if c.said in VISEME_OF and c.read in VISEME_OF]
     alike = sum(c.times for c in pairs if VISEME_OF[c.said] == VISEME_OF[c.read])
     return alike, sum(c.times for c in pairs)
+
+
+def letters_told(confusions: Sequence[Confusion]) -> str:
+    """In words: how many of the letters that were read as others look like these, and how many more letters were left
+    out and put in. Empty when every letter is right; spaces are no letters."""
+    alike, others = lookalike_share(confusions)
+    out = sum(c.times for c in confusions if c.said in VISEME_OF and c.read == NOTHING)
+    more = sum(c.times for c in confusions if c.said == NOTHING and c.read in VISEME_OF)
+    sentences = []
+    if others:
+        sentences.append(
+            f"{alike} of {others} letters that were read as others ({percent(alike / others)}) look the same on the "
+            "lips: p, b and m are one mouth shape, as are t, d and n, or f and v. Only the words around can tell these "
+            "apart."
+        )
+    if out or more:
+        besides = "Besides, " if others else ""
+        sentences.append(f"{besides}{out} letter{'s were' if out != 1 else ' was'} left out and {more} put in.")
+    return " ".join(sentences)
 
 
 def search_for(confusion: Confusion) -> str:

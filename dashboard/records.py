@@ -106,7 +106,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a trial said of one validation clip in its best epoch; the reference as given in the corpus."""
+    """What a trial read of one validation clip in its best epoch; the reference as given in the corpus."""
 
     clip_id: str
     reference: str
@@ -167,7 +167,7 @@ def read_curves(tracking_uri: str, run_ids: Sequence[str], metric: str) -> list[
 
 
 def read_predictions(tracking_uri: str, run_id: str) -> list[Prediction]:
-    """What the trial said in its best epoch, a record per validation clip; empty before its first epoch."""
+    """What the trial read in its best epoch, a record per validation clip; empty before its first epoch."""
     with _artifact(tracking_uri, run_id, PREDICTIONS) as path:
         if path is None:
             return []

@@ -7,6 +7,8 @@ from dashboard.edits import Comparison
 from dashboard.pairing import Gain, differing
 from dashboard.records import Prediction, Trial
 
+METHOD = "cohort.method"
+
 
 def percent(rate: float | None) -> str:
     """A rate as it is written everywhere: `12.3 %`, a dash when there is none."""
@@ -41,10 +43,12 @@ def leaderboard_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
 
 
 def differing_parameters(trials: Sequence[Trial]) -> list[dict[str, str]]:
-    """A row per parameter in which the trials differ: `parameter`, then a column per trial name."""
+    """A row per parameter in which the trials differ: `parameter`, then a column per trial name. One network alone has
+    the method `vanilla`, as on all pages, whatever its configuration calls it."""
+    configs = [t.config | {METHOD: t.method} if METHOD in t.config else t.config for t in trials]
     return [
-        {"parameter": name} | {t.name: t.config.get(name, "–") for t in trials}
-        for name in differing([t.config for t in trials])
+        {"parameter": name} | {t.name: own.get(name, "–") for t, own in zip(trials, configs, strict=True)}
+        for name in differing(configs)
     ]
 
 
@@ -111,6 +115,7 @@ def verdicts(found: Sequence[Gain], baseline: str) -> list[str]:
         compared = "one pair" if pairs == 1 else f"{pairs} pairs"
         sentences.append(
             f"{group} against {baseline}: WER {_change(wer)}, CER {_change(cer)}; "
-            f"mean of {compared} of trials that are equal in everything else, lower WER in {better} of {pairs}."
+            f"mean of {compared} of trials that differ only in the method and its settings, "
+            f"lower WER in {better} of {pairs}."
         )
     return sentences

@@ -71,7 +71,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods at equal everything else, over the seeds that both have."""
+    """Two methods at equal everything else, over the seeds that both have; `averaged`: one of them has peers, over
+    which its edits are means."""
 
     a: str
     b: str
@@ -79,6 +80,7 @@ class Comparison:
     level: float
     wer: Difference
     cer: Difference
+    averaged: bool
 
     def verdict(self) -> str:
         """In words: which is better, by how many points, how sure, in how many seeds. One seed proves nothing: its
@@ -86,11 +88,15 @@ class Comparison:
         return "\n".join(self._sentence(rate, getattr(self, rate)) for rate in ("wer", "cer"))
 
     def _sentence(self, rate: str, d: Difference) -> str:
-        better, worse, sign = (self.a, self.b, -1) if d.mean < 0 else (self.b, self.a, 1)
+        ahead, behind, sign = (self.a, d.edits_a), (self.b, d.edits_b), -1
+        if d.mean > 0:
+            ahead, behind, sign = behind, ahead, 1
+        (better, fewer), (worse, more) = ahead, behind
         points = [100 * abs(d.mean), *sorted((100 * sign * d.low, 100 * sign * d.high))]
         agree = sum(sign * value > 0 for value in d.by_seed.values())
         unit = "words" if rate == "wer" else "characters"
-        counts = f"{d.edits_a:g} against {d.edits_b:g} edits in {d.reference} {unit}"
+        mean = ", mean over peers," if self.averaged else ""
+        counts = f"{_number(fewer)} against {_number(more)} edits{mean} in {d.reference} {unit}"
         interval = f"{100 * self.level:g} % interval {points[1]:.1f} to {points[2]:.1f}"
         if d.mean == 0:
             return f"{rate.upper()}: {self.a} and {self.b} are equal ({counts})"
@@ -125,7 +131,9 @@ def compare(a: Sequence[Readable], b: Sequence[Readable], *, level: float = 0.95
         return _difference(one, other, seeds, level, seed)
 
     names = [describe(side[seeds[0]]) for side in sides]
-    return Comparison(names[0], names[1], len(first.split()["val"]), level, difference("wer"), difference("cer"))
+    averaged = any(side[seeds[0]].config().cohort.peers > 1 for side in sides)
+    clips = len(first.split()["val"])
+    return Comparison(names[0], names[1], clips, level, difference("wer"), difference("cer"), averaged)
 
 
 def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
@@ -161,14 +169,19 @@ def _is_control(control: dict[str, Any], cohort: dict[str, Any]) -> bool:
 
 
 def describe(trial: Readable) -> str:
-    """`vanilla` or `attention of 2`, options that are not at their defaults, and the width."""
+    """`vanilla` or `attention ×2`, options that are not at their defaults, and the width."""
     config, cohort = trial.config(), trial.config().cohort
     method = "vanilla"
     if cohort.peers > 1:
         options = cohort.model_dump(exclude_defaults=True, exclude={"method", "peers", "widths"})
         named = (f"{name.replace('_', ' ')} {value}" for name, value in options.items())
-        method = ", ".join([f"{cohort.method} of {cohort.peers}", *named])
+        method = ", ".join([f"{cohort.method} ×{cohort.peers}", *named])
     return f"{method} (width {'+'.join(f'{w:g}' for w in dict.fromkeys(config.widths))})"
+
+
+def _number(edits: float) -> str:
+    """A count, or a mean of counts with one decimal: `195`, `660.5`."""
+    return f"{edits:.1f}".removesuffix(".0")
 
 
 def _by_seed(trials: Sequence[Readable]) -> dict[int, Readable]:

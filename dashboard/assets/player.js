@@ -213,7 +213,7 @@ function layout(data) {
   for (const reader of data.readers) {
     rows.push({ kind: "title", name: reader.title, height: ROW.title });
     if (!reader.map) continue;
-    if (!data.alone) rows.push({ kind: "words", name: "said", words: reader.words, height: ROW.words });
+    if (!data.alone) rows.push({ kind: "words", name: "read", words: reader.words, height: ROW.words });
     for (const peer of reader.spikes) rows.push({ kind: "spikes", name: peer.name, spikes: peer.spikes, height: ROW.spikes });
     const values = bytes(reader.map.values), length = reader.map.frames;
     reader.map.symbols.forEach((name, index) => rows.push({

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import cached, charts, hardest, links, markup, mistakes, shell
 from dashboard.edits import corpus_rates
-from dashboard.finding import ALL
+from dashboard.finding import ALL, misread
 from dashboard.mistakes import VISEME_OF, Confusion
 from dashboard.pairing import groups
 from dashboard.readers import Reader, choose_readers, trials_with_results
@@ -83,13 +83,7 @@ def confused(a: Reader, *, of_visemes: bool) -> None:
     if not found:
         st.success("Every letter is right.")
         return
-    alike, all_pairs = mistakes.lookalike_share(mistakes.letter_confusions(a.now.values()))
-    if all_pairs:
-        told = (
-            f"{alike} of {all_pairs} letters that were read as others ({percent(alike / all_pairs)}) look the same on "
-            "the lips: p, b and m are one mouth shape, as are t, d and n, or f and v. Only the words around can tell "
-            "these apart."
-        )
+    if told := mistakes.letters_told(mistakes.letter_confusions(a.now.values())):
         st.html(markup.sentences([told]))
     left, right = st.columns([7, 4], gap="medium")
     with left:
@@ -124,7 +118,7 @@ def words(a: Reader) -> None:
     shown["share"] *= 100
     number = {"share": st.column_config.NumberColumn("Wrong, %", format="%.0f %%")}
     if (at := clicked(shown, "words", number)) is not None:
-        replay(find=str(rows[at]["word"]))
+        replay(find=misread(rows[at]["word"]))
 
 
 def rates(a: Reader, part: str) -> None:
@@ -166,7 +160,7 @@ def against(readers: Sequence[Reader]) -> None:
         "wer_b": number("WER B", format="%.0f %%"),
         "delta_wer": number("ΔWER", format="%+.0f", help="Points of B above A: above zero B is worse"),
         "delta_cer": number("ΔCER", format="%+.0f"),
-        "reference": "Reference",
+        "reference": "Said",
     }
     if (at := clicked(shown, "regressions", columns)) is not None:
         replay(clip=str(rows[at]["clip"]), order="B worse than A")
@@ -192,7 +186,7 @@ def over_trials(trials: Mapping[str, Trial], of: int) -> None:
     if not trials:
         st.info("No trial fits these filters.", icon=":material/filter_alt_off:")
         return
-    with st.spinner("Reading what the trials said …"):
+    with st.spinner("Collecting what the trials read …"):
         answers = cached.readings(shell.tracking_uri(), [(t.run_id, t.best_epoch) for t in trials.values()])
     found = dict(zip(trials, answers, strict=True))
     read = {label: said for label, said in found.items() if not isinstance(said, LipkdError)}
@@ -212,7 +206,7 @@ def over_trials(trials: Mapping[str, Trial], of: int) -> None:
         "read": number("of", help="Trials that have read it", width=48),
         "mean": number("Mean WER", format="%.0f %%", help="Over the trials", width=84),
         "lowest": number("Lowest", format="%.0f %%", help="WER of the trial that read it best", width=70),
-        "reference": "Reference",
+        "reference": "Said",
         "missed": text("Words missed", help="In so many trials"),
         "said": text("Read as", help="The commonest wrong reading, by so many trials"),
         "best": text("Best read by", help="Of several that read it equally well, the one with the lowest WER in all"),

@@ -1,4 +1,4 @@
-"""Replay: what trials said on a validation clip, beside the video of it."""
+"""Replay: what trials read on a validation clip, beside the video of it."""
 
 import random
 from collections.abc import Sequence
@@ -53,6 +53,7 @@ def chosen_clips(readers: Sequence[Reader]) -> list[dict[str, object]]:
             key="find",
             placeholder="red   red>bed   /p>b",
             help="`red`: said or read. `red>bed`: said red, read bed. `red>`: left out. `>bed`: put in. "
+            "`red>*`: said red, and not read so. `*>bed`: read bed, and not said so. "
             "After a slash letters: `/p>b`, `/pbm>fv` for any of them, `␣` for the space.",
         )
         orders = ORDERS if two else [order for order in ORDERS if "B" not in order]
@@ -109,7 +110,7 @@ def choose_clip(rows: Sequence[dict[str, object]], readers: Sequence[Reader]) ->
             "clip": st.column_config.TextColumn("Clip", width=90),
             "wer_a": rate(name, format="%.0f %%", width=58),
             "wer_b": rate("WER B", format="%.0f %%", width=58),
-            "reference": "Reference",
+            "reference": "Said",
         },
     )
     return clip_id
@@ -172,9 +173,9 @@ def open_store(trial: Trial) -> ClipStore | None:
 
 
 def spoken_lines(clip: Clip, readers: Sequence[Reader]) -> list[Line]:
-    """Subtitles: the reference, then what each trial read."""
+    """Subtitles: what was said, then what each trial read."""
     seconds = clip.n_frames / clip.fps
-    lines = [Line("reference", clip.text, matching(clip.text, aligned_words(clip)))]
+    lines = [Line("said", clip.text, matching(clip.text, aligned_words(clip)))]
     for r in readers:
         if clip.id in r.predictions:
             text = r.text(clip.id)
@@ -224,7 +225,7 @@ def peers_on(clip_id: str, r: Reader, seconds: float) -> None:
         st.altair_chart(letters_of, alt="Letters of every peer over time")
         st.altair_chart(divergence, alt="Divergence of every peer from the others over time")
         st.caption(
-            "Above, where each peer says which letter. Below, how far (KL) its posteriors are from the others' in "
+            "Above, where each peer reads which letter. Below, how far (KL) its posteriors are from the others' in "
             "every frame: peaks beside each other are the same letter on different frames."
         )
 
@@ -238,7 +239,7 @@ def spoken(r: Reader, clip_id: str, seconds: float) -> tuple[TimedWord, ...]:
 
 
 def transcripts(clip_id: str, readers: Sequence[Reader]) -> None:
-    """Reference and every hypothesis, edits marked."""
+    """What was said and what every voice read, edits marked."""
     rows = []
     for r in readers:
         if clip_id not in r.predictions:

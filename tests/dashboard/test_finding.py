@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.edits import compare_all
-from dashboard.finding import SHOWN, SHOWN_OF_TWO, search, shown
+from dashboard.finding import SHOWN, SHOWN_OF_TWO, misread, search, shown
 
 RIGHT, SUBSTITUTED, DELETED, INSERTED = compare_all(
     ["pin red", "pin red", "pin red", "pin red"], ["pin red", "bin red", "red", "pin so red"]
@@ -53,6 +53,13 @@ def test_kinds_of_two_trials(kind: str, expected: list[bool]) -> None:
         ("bin > pin", [False, False, False, False]),
         ("pin>", [False, False, True, False]),
         (">so", [False, False, False, True]),
+        ("pin>*", [False, True, True, False]),
+        ("red>*", [False, False, False, False]),
+        (" * > bin ", [False, True, False, False]),
+        ("*>so", [False, False, False, True]),
+        ("*>*", [False, True, True, True]),
+        ("/p>*", [False, True, True, False]),
+        ("/*>s", [False, False, False, True]),
         ("/p>b", [False, True, False, False]),
         ("/pbm>bfv", [False, True, False, False]),
         ("/␣>", [False, False, True, False]),
@@ -66,6 +73,17 @@ def test_searches(text: str, expected: list[bool]) -> None:
     assert [wish.found(comparison) for comparison in (RIGHT, SUBSTITUTED, DELETED, INSERTED)] == expected
 
 
-@pytest.mark.parametrize("text", ["", "  ", "/", ">", "/>", "!?"])
+@pytest.mark.parametrize("text", ["", "  ", "/", ">", "/>", "!?", "*", "/*"])
 def test_nothing_is_asked_for(text: str) -> None:
     assert search(text) is None
+
+
+def test_a_word_that_was_misread_and_not_those_that_were_read_as_it() -> None:
+    """`pin` was read as `bin` once and left out once; where `red` was read as `pin`, `pin` was not said."""
+    (mistaken,) = compare_all(["bin red"], ["bin pin"])
+    wish = search(misread("pin"))
+    assert wish is not None
+    assert [wish.found(one) for one in (RIGHT, SUBSTITUTED, DELETED, INSERTED, mistaken)] == [
+        *(False, True, True, False),
+        False,
+    ]

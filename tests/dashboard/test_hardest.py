@@ -55,6 +55,12 @@ def test_a_word_counts_once_for_a_trial_and_ties_go_by_name() -> None:
     assert (row.said, row.alike) == ("bed bed lay", 1)
 
 
+def test_a_word_that_was_read_is_not_missed() -> None:
+    """`bin red` read as `red so`: `bin` is left out and `so` put in, 5 letters; not both replaced, which is 6."""
+    (row,) = hard_clips([trial(easy="red so")])
+    assert (row.mean_wer, row.missed) == (1.0, (("bin", 1),))
+
+
 def test_more_words_than_there_are_count_as_wrong_and_nothing_is_missed() -> None:
     (row,) = hard_clips([trial(odd="lay now")])
     assert (row.wrong, row.mean_wer, row.missed, row.said) == (1, 1.0, (), "lay now")

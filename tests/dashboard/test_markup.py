@@ -1,12 +1,12 @@
 """HTML of the transcripts: the marks, and nothing that a corpus could slip in."""
 
 from dashboard.edits import compare_all
-from dashboard.markup import Row, said, sentences, transcript_table
+from dashboard.markup import Row, hypothesis, legend, sentences, transcript_table
 
 
 def test_marks_of_the_three_edits() -> None:
     (comparison,) = compare_all(["the quick fox"], ["a quick high fox"])
-    assert said(comparison) == (
+    assert hypothesis(comparison) == (
         '<span class="w substitute"><i>the</i><b>a</b></span>'
         '<span class="w equal"><b>quick</b></span>'
         '<span class="w insert"><b>+high</b></span>'
@@ -16,7 +16,16 @@ def test_marks_of_the_three_edits() -> None:
 
 def test_silence_is_told() -> None:
     (comparison,) = compare_all(["due"], [""])
-    assert said(comparison) == '<span class="w delete"><b>due</b></span><em>(nothing)</em>'
+    assert hypothesis(comparison) == '<span class="w delete"><b>due</b></span><em>(nothing)</em>'
+
+
+def test_said_is_the_person_and_read_the_network() -> None:
+    """The same two words in the table, in the key under it and in the player."""
+    (comparison,) = compare_all(["uno"], ["due"])
+    page = transcript_table("uno", [Row("read", comparison)])
+    assert '<td class="who">said</td><td class="said"><span data-testid="reference">uno</span>' in page
+    assert '<span class="w substitute"><i>said</i><b>read</b></span>' in legend()
+    assert "<b>left out</b>" in legend() and "<b>+put in</b>" in legend()
 
 
 def test_everything_foreign_is_escaped() -> None:

@@ -2,7 +2,7 @@
 
 from dashboard import charts, mistakes
 from dashboard.edits import compare_all
-from dashboard.finding import search
+from dashboard.finding import misread, search
 from dashboard.mistakes import NOTHING, Confusion
 
 RIGHT, LOOKALIKE, OTHER, SHORT, LONG = compare_all(
@@ -43,6 +43,18 @@ def test_letters_that_were_confused_left_out_or_put_in() -> None:
     assert mistakes.lookalike_share(found) == (1, 2)
 
 
+def test_lookalikes_beside_what_was_left_out_and_put_in() -> None:
+    """p was read as b and as t; r, e and d were left out (and a space, which is no letter), s was put in."""
+    told = mistakes.letters_told(mistakes.letter_confusions(EVERY))
+    assert told.startswith("1 of 2 letters that were read as others (50.0 %) look the same on the lips: ")
+    assert told.endswith("can tell these apart. Besides, 3 letters were left out and 1 put in.")
+    assert mistakes.letters_told(mistakes.letter_confusions([SHORT])) == "3 letters were left out and 0 put in."
+    (one,) = compare_all(["pin"], ["in"])
+    assert mistakes.letters_told(mistakes.letter_confusions([one])) == "1 letter was left out and 0 put in."
+    assert mistakes.letters_told(mistakes.letter_confusions([LOOKALIKE])).endswith("can tell these apart.")
+    assert mistakes.letters_told([]) == ""
+
+
 def test_mouth_shapes() -> None:
     """p read as b stays in the shape `pbm`, p read as t goes to `tdn`."""
     found = mistakes.letter_confusions([LOOKALIKE, OTHER, OTHER], mistakes.VISEME_OF)
@@ -54,6 +66,13 @@ def test_every_confusion_finds_its_clips() -> None:
         for confusion in mistakes.letter_confusions(EVERY, of):
             wish = search(mistakes.search_for(confusion))
             assert wish is not None and sum(wish.found(c) for c in EVERY) == confusion.times, confusion
+
+
+def test_every_row_of_the_words_finds_the_clips_in_which_it_is_wrong() -> None:
+    """Each of these words is said once in a clip, so there are as many clips as mistakes."""
+    for row in mistakes.word_rows(EVERY):
+        wish = search(misread(row["word"]))
+        assert wish is not None and sum(wish.found(c) for c in EVERY) == row["wrong"] == 2, row
 
 
 def test_regressions_the_worst_first_and_only_of_clips_that_both_have_read() -> None:

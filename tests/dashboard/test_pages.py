@@ -193,7 +193,7 @@ def test_clips_are_filtered_by_what_was_read(tracking: str, monkeypatch: pytest.
 def test_the_player_is_told_both_trials(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = named(tracking, "attention-p2-w1-b4-s0"), named(tracking, "vanilla-w0.5-")
     told = played(opened(tracking, "replay", monkeypatch, sweep="demo", a=a, b=b, clip="cleo/02", voice_a="ensemble"))
-    assert [line["label"] for line in told["lines"]] == ["reference", "A", "B"]
+    assert [line["label"] for line in told["lines"]] == ["said", "A", "B"]
     assert [word["text"] for word in told["lines"][0]["words"]] == ["set", "red", "now"]
     assert [reader["title"] for reader in told["readers"]] == [f"A · {a}: ensemble", f"B · {b}: peer 0"]
     assert [len(reader["spikes"]) for reader in told["readers"]] == [2, 1]

@@ -109,9 +109,9 @@ def test_verdicts_in_words() -> None:
     trials = [trial("vanilla", 1, 0.5), trial("attention", 2, 0.4), trial("independent", 2, 0.5)]
     assert verdicts(gains(trials, "vanilla"), "vanilla") == [
         "attention ×2 against vanilla: WER 10.0 points lower, CER 5.0 points lower; "
-        "mean of one pair of trials that are equal in everything else, lower WER in 1 of 1.",
+        "mean of one pair of trials that differ only in the method and its settings, lower WER in 1 of 1.",
         "independent ×2 against vanilla: WER unchanged, CER unchanged; "
-        "mean of one pair of trials that are equal in everything else, lower WER in 0 of 1.",
+        "mean of one pair of trials that differ only in the method and its settings, lower WER in 0 of 1.",
     ]
 
 
@@ -124,7 +124,9 @@ def test_the_mean_of_a_verdict_is_over_pairs() -> None:
     ]
     (sentence,) = verdicts(gains(trials, "vanilla"), "vanilla")
     assert sentence.startswith("attention ×2 against vanilla: WER 5.0 points lower")
-    assert sentence.endswith("mean of 3 pairs of trials that are equal in everything else, lower WER in 2 of 3.")
+    assert sentence.endswith(
+        "mean of 3 pairs of trials that differ only in the method and its settings, lower WER in 2 of 3."
+    )
 
 
 @pytest.mark.parametrize(("width", "value"), [("1", 1.0), ("0.25", 0.25), ("1+0.5", 1.0), ("?", 0.0)])
@@ -152,3 +154,14 @@ def test_rates_as_text(rate: float | None, text: str) -> None:
 def test_a_parameter_that_only_some_have_is_one_in_which_they_differ() -> None:
     assert differing([{"b": "1", "a": "2", "c": "3"}, {"a": "4", "b": "1"}]) == ["a", "c"]
     assert differing([{"a": "1"}]) == [] and differing([]) == []
+
+
+def test_one_network_alone_is_called_vanilla_among_the_parameters() -> None:
+    """A trial file says `independent` of it; of two such peers it is the method's own name."""
+    alone, two = trial("vanilla", 1, 0.5), trial("independent", 2, 0.4)
+    alone = dataclasses.replace(alone, config=alone.config | {"cohort.method": "independent", "cohort.peers": "1"})
+    two = dataclasses.replace(two, config=two.config | {"cohort.peers": "2"})
+    assert differing_parameters([alone, two]) == [
+        {"parameter": "cohort.method", alone.name: "vanilla", two.name: "independent"},
+        {"parameter": "cohort.peers", alone.name: "1", two.name: "2"},
+    ]

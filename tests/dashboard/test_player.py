@@ -48,7 +48,7 @@ def test_a_trial_without_posteriors_says_so() -> None:
 
 def test_the_data_are_json_and_carry_texts_as_they_are() -> None:
     media = Media("k", b"\x00video", "video/mp4", True, "<img src=x>", b"jpeg", (24, 48), "note")
-    lines = [Line("reference", "</script><b>", (TimedWord("</script>", 0.0, 0.5),))]
+    lines = [Line("said", "</script><b>", (TimedWord("</script>", 0.0, 0.5),))]
     told = json.loads(json.dumps(player_data("s/'\"<x>", 25, 25.0, media, lines, [])))
     assert (told["clip"], told["seconds"], told["note"]) == ("s/'\"<x>", 1.0, "note")
     assert base64.b64decode(told["video"]["content"]) == b"\x00video" and told["video"]["sound"]

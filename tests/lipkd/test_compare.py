@@ -39,9 +39,27 @@ def test_a_difference_that_every_clip_and_seed_shows(tmp_path: Path) -> None:
     assert result.wer.by_seed == pytest.approx({0: -0.5, 1: -0.5, 2: -0.5})
     assert (result.wer.edits_a, result.wer.edits_b, result.wer.reference) == (30, 90, 120)
     assert result.wer.certain
-    assert "WER: vanilla (width 1) is better by 50.0 points against independent of 2" in result.verdict()
-    assert "95 % interval 50.0 to 50.0, in 3 of 3 seeds (30 against 90 edits in 120 words)" in result.verdict()
+    assert "WER: vanilla (width 1) is better by 50.0 points against independent ×2" in result.verdict()
+    assert (
+        "95 % interval 50.0 to 50.0, in 3 of 3 seeds (30 against 90 edits, mean over peers, in 120 words)"
+        in result.verdict()
+    )
     assert compare(b, a).wer.mean == -result.wer.mean
+
+
+def test_the_figures_stand_in_the_order_of_the_names(tmp_path: Path) -> None:
+    """Of 16 words one network gets 8 wrong, two peers 3 and 4, which is 3.5: whichever is A, the better comes first."""
+    alone, two = trial(tmp_path, 0, [[2] * 4]), trial(tmp_path, 0, [[1, 1, 1, 0], [1] * 4])
+    for sides in ((alone, two), (two, alone)):
+        sentence = compare([sides[0]], [sides[1]]).verdict().splitlines()[0]
+        assert sentence.startswith("WER: independent ×2 (width 1) is ahead")
+        assert "against vanilla (width 1), " in sentence
+        assert sentence.endswith("(3.5 against 8 edits, mean over peers, in 16 words)")
+
+
+def test_single_networks_have_no_peers_to_be_averaged_over(tmp_path: Path) -> None:
+    one, other = trial(tmp_path / "one", 0, [[1, 1]]), trial(tmp_path / "other", 0, [[1, 2]])
+    assert compare([other], [one]).verdict().splitlines()[0].endswith("(2 against 3 edits in 8 words)")
 
 
 def test_a_difference_that_may_be_luck(tmp_path: Path) -> None:
@@ -92,9 +110,9 @@ def test_a_sweep_compares_every_cohort_with_its_controls(tmp_path: Path) -> None
     unfinished = trial(tmp_path, 0, [[1, 1]] * 3, state="running")
     found = compare_all([vanilla, control, taught, other_width, unfinished])
     assert [(c.a, c.b, round(c.wer.mean, 9)) for c in found] == [
-        ("independent of 2 (width 1)", "vanilla (width 1)", -1 / 8),
-        ("dml of 2 (width 1)", "vanilla (width 1)", -2 / 8),
-        ("dml of 2 (width 1)", "independent of 2 (width 1)", -1 / 8),
+        ("independent ×2 (width 1)", "vanilla (width 1)", -1 / 8),
+        ("dml ×2 (width 1)", "vanilla (width 1)", -2 / 8),
+        ("dml ×2 (width 1)", "independent ×2 (width 1)", -1 / 8),
     ]
     assert all("one seed there is" in c.verdict() for c in found)
 
@@ -102,8 +120,8 @@ def test_a_sweep_compares_every_cohort_with_its_controls(tmp_path: Path) -> None
 def test_cohorts_of_one_method_are_told_apart(tmp_path: Path) -> None:
     own = trial(tmp_path, 0, [[1]] * 2, cohort={"peers": 2, "views": "per-peer"})
     late = trial(tmp_path, 0, [[1]] * 2, cohort={"peers": 2, "method": "dml", "start_share": 0.3, "weight": 0.5})
-    assert describe(own) == "independent of 2, views per-peer (width 1)"
-    assert describe(late) == "dml of 2, weight 0.5, start share 0.3 (width 1)"
+    assert describe(own) == "independent ×2, views per-peer (width 1)"
+    assert describe(late) == "dml ×2, weight 0.5, start share 0.3 (width 1)"
     assert describe(trial(tmp_path, 0, [[1]], cohort={"method": "dml", "weight": 0.5})) == "vanilla (width 1)"
 
 
