@@ -1,12 +1,14 @@
 """How far a sweep is: trials by state, epochs done and to come, what it has cost, how long it will still take."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dashboard.records import Sweep, Trial
 
 OVER = ("finished", "stopped", "failed", "abandoned")
+COMPLETE = ("finished", "stopped")  # with everything that the trial is to tell
+LOOKED_AT = 10  # sweeps
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,18 @@ def epochs_of(trial: Trial) -> int:
 def going(sweep: Sweep, trials: Sequence[Trial]) -> bool:
     """Whether a sweep may still change: itself, or one of its trials, has not ended."""
     return sweep.state == "running" or any(trial.state not in OVER for trial in trials)
+
+
+def to_open(sweeps: Sequence[Sweep], trials_of: Callable[[Sweep], Sequence[Trial]]) -> Sweep:
+    """The sweep that a reader sees first, of one or more with the latest first: the latest in which a trial has ended
+    with a result, else the latest with any result, else the latest."""
+    any_result = None
+    for sweep in sweeps[:LOOKED_AT]:
+        states = {trial.state for trial in trials_of(sweep) if trial.best_epoch is not None}
+        if states & set(COMPLETE):
+            return sweep
+        any_result = any_result or (sweep if states else None)
+    return any_result or sweeps[0]
 
 
 def duration(seconds: float | None) -> str:

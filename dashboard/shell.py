@@ -10,6 +10,7 @@ from typing import TypeVar
 import streamlit as st
 
 from dashboard import cached, links
+from dashboard.progress import to_open
 from dashboard.records import NothingTracked, Sweep, Trial, shown
 from lipkd.errors import LipkdError
 
@@ -66,7 +67,11 @@ def choose_sweep() -> tuple[Sweep, list[Trial]]:
     if not by_label:
         raise Nothing("There is no sweep here yet. A small one, on synthetic clips:", FIRST_COMMAND)
     names = list(by_label)
-    sweep = by_label[links.select(top, "Sweep", names, key="sweep", default=names[0]) or names[0]]
+    first = names[0]
+    if not links.stands("sweep", names):
+        opens = to_open(list(by_label.values()), lambda sweep: cached.trials(uri, sweep))
+        first = next(name for name in names if by_label[name] is opens)
+    sweep = by_label[links.select(top, "Sweep", names, key="sweep", default=first) or first]
     trials = cached.trials(uri, sweep)
     if not trials:
         raise Nothing(

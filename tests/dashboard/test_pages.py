@@ -298,6 +298,28 @@ def test_trials_whose_predictions_come_later_are_left_out_until_then(
     assert not other.run().error
 
 
+def test_pages_open_on_what_can_be_looked_at(
+    mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best trial of `older` still runs and its predictions are away; of `latest` nothing has ended."""
+    clips = tiny_store.clips[:3]
+    running = [dataclasses.replace(planned, state="running") for planned in (PLAN[1], PLAN[5])]
+    track_sweep(mlruns, "older", tiny_store, clips, [PLAN[0], running[0]])
+    uri = track_sweep(mlruns, "latest", tiny_store, clips, running[1:], began=60.0)
+    latest, older = read_sweeps(uri)
+    going = [trial for sweep in (latest, older) for trial in read_trials(uri, sweep) if trial.state == "running"]
+    for one in going:
+        (mlruns / f"artifacts/{one.run_id}/artifacts/predictions/best.jsonl").unlink()
+    for page in ("replay", "errors"):
+        app = opened(uri, page, monkeypatch)
+        assert (chosen(app, "sweep"), chosen(app, "a").startswith("vanilla-")) == ("older", True)
+        assert not app.error
+        told = said(opened(uri, page, monkeypatch, sweep="older", a=going[1].name))
+        assert f"Trial {going[1].name} cannot be looked at" in told and "`lipkd sync`" in told
+        bare = opened(uri, page, monkeypatch, sweep="latest")
+        assert "they come when a trial ends" in said(bare) and not bare.error
+
+
 def test_replay_steps_along_the_list(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(tracking, "replay", monkeypatch, sweep="demo", order="by name")
     seen = [chosen(app, "clip")]

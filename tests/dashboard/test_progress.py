@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dashboard.progress import duration, going, progress
+from dashboard.progress import duration, going, progress, to_open
 from dashboard.records import Sweep
 from tests.dashboard.test_pairing import trial
 
@@ -30,6 +30,19 @@ def test_a_sweep_without_trials() -> None:
     far = progress([], now=0.0)
     assert (far.share, far.left, far.best_wer, far.clips_per_s) == (0.0, None, None, None)
     assert going(dataclasses.replace(SWEEP, state="running"), [])
+
+
+def test_the_sweep_that_is_opened_has_a_result() -> None:
+    """The latest has none yet, the second a rate of a trial that runs, the third one of a trial that has ended."""
+    sweeps = [dataclasses.replace(SWEEP, run_id=name) for name in ("latest", "going", "over")]
+    trials = {
+        "latest": [dataclasses.replace(trial("dml", 2, 0.4, state="failed"), best_epoch=None)],
+        "going": [trial("dml", 2, 0.4, state="running")],
+        "over": [trial("dml", 2, 0.4, state="running"), trial("dml", 2, 0.5, state="stopped")],
+    }
+    assert to_open(sweeps, lambda sweep: trials[sweep.run_id]).run_id == "over"
+    assert to_open(sweeps[:2], lambda sweep: trials[sweep.run_id]).run_id == "going"
+    assert to_open(sweeps[:1], lambda sweep: trials[sweep.run_id]).run_id == "latest"
 
 
 @pytest.mark.parametrize(
