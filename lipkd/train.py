@@ -180,6 +180,7 @@ class Trainer:
                 "best/cer": metrics["val/cer"],
                 "best/epoch": float(self.epoch),
                 "best/wer_ensemble": metrics["val/wer_ensemble"],
+                "best/wer_best_peer": metrics["val/wer_best_peer"],
             }
         metrics |= self.best
         self._keep_predictions(reading, better=better)

@@ -16,7 +16,7 @@ from dashboard.tables import leaderboard_rows, percent
 from lipkd.errors import LipkdError
 
 RATE = "%.1f %%"
-RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble"]
+RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble", "wer_best_peer"]
 COST = "cost"
 Key = Callable[[Trial], str]
 
@@ -38,16 +38,26 @@ def summary(trials: Sequence[Trial]) -> None:
     """The sweep in one row: how far it is, and what it has reached."""
     states = pd.Series([trial.state for trial in trials]).value_counts()
     best = trials[0]
+    of_cer = min(trials, key=lambda trial: 9.0 if trial.best_cer is None else trial.best_cer)
     with st.container(horizontal=True):
         st.metric("Trials", len(trials), border=True, help="All trials of this sweep.")
         st.metric("State", ", ".join(f"{n} {state}" for state, n in states.items()), border=True)
-        st.metric(
-            "Lowest WER", percent(best.best_wer), border=True, help=shell.plain(f"{best.name}, epoch {best.best_epoch}")
-        )
-        cers = [trial.best_cer for trial in trials if trial.best_cer is not None]
-        st.metric("Lowest CER", percent(min(cers, default=None)), border=True)
+        st.metric("Lowest WER", percent(best.best_wer), border=True, help=whose(best))
+        st.metric("Lowest CER", percent(of_cer.best_cer), border=True, help=whose(of_cer))
         hours = sum(trial.seconds or 0 for trial in trials) / 3600
         st.metric("Training time", f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min", border=True)
+
+
+def whose(trial: Trial) -> str | None:
+    """Whose rate that is, and what else this trial has reached; nothing before its first epoch."""
+    if trial.best_epoch is None:
+        return None
+    told = f"{trial.name}, epoch {trial.best_epoch}"
+    if trial.peers > 1:
+        told += f", mean of its {trial.peers} peers"
+        others = (("best peer", trial.wer_best_peer), ("ensemble", trial.wer_ensemble))
+        told += "".join(f"; WER of the {name} {percent(wer)}" for name, wer in others if wer is not None)
+    return shell.plain(told)
 
 
 def filtered(trials: Sequence[Trial]) -> list[Trial]:
@@ -87,6 +97,7 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
         shown.insert(0, "pin", ["★"] * pinned + [""] * (len(shown) - pinned))
     if not rows["reason"].any():
         shown = shown.drop(columns="reason")
+    mixed = any(trial.peers > 1 for trial in trials)
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     event = st.dataframe(
         shown.drop(columns=["commit", "run_id"]),
@@ -104,8 +115,16 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
             "width": text("Width", help="Multiplier of the network's channels", width=54),
             "batch_size": number("Batch", width=52),
             "seed": number("Seed", format="%d", width=50),
-            "best_wer": number("Best WER", format=RATE, help="Lowest val/wer of all epochs, mean over peers", width=76),
+            "best_wer": number(
+                "Best WER, mean" if mixed else "Best WER",
+                format=RATE,
+                help="Lowest val/wer of all epochs: the mean over the trial's peers",
+                width=112 if mixed else 76,
+            ),
             "best_cer": number("Best CER", format=RATE, help="val/cer of the best epoch, mean over peers", width=74),
+            "wer_best_peer": number(
+                "Best peer", format=RATE, help="WER of the trial's best peer, in the best epoch", width=76
+            ),
             "best_epoch": number("at epoch", width=68),
             "wer": number("Last WER", format=RATE, width=74),
             "cer": number("Last CER", format=RATE, width=72),
@@ -118,6 +137,11 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
             "mlflow": st.column_config.LinkColumn("MLflow", display_text="run", width=58),
         },
     )
+    if mixed:
+        st.caption(
+            "Best WER and Best CER are means over a trial's peers, in the epoch in which that mean of WER was lowest; "
+            "Best peer and Ensemble are the WER of its best peer and of its peers together, in the same epoch."
+        )
     names = list(shell.trial_labels(trials))
     picked = [names[row] for row in event["selection"]["rows"] if row < len(names)]
     with st.container(horizontal=True, vertical_alignment="center"):

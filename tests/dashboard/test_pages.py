@@ -28,6 +28,11 @@ def test_leaderboard_lists_every_trial_the_best_first(tracking: str, monkeypatch
     assert metrics["Lowest WER"] == "30.0 %"
     assert metrics["Lowest CER"] == "10.0 %"
     assert metrics["State"] == "5 finished, 1 running, 1 failed"
+    assert [first["wer_best_peer"], first["wer_ensemble"]] == pytest.approx([28.5, 27.0])
+    (tile,) = (metric for metric in app.metric if metric.label == "Lowest WER")
+    help_ = tile.proto.help.replace("\\", "")
+    assert "mean of its 2 peers; WER of the best peer 28.5 %; WER of the ensemble 27.0 %" in help_
+    assert any("means over a trial's peers" in caption.value for caption in app.caption)
     assert not app.error
 
 

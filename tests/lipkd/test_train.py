@@ -75,6 +75,7 @@ def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> No
     assert last["val/wer"] == pytest.approx((last["val/wer/peer_0"] + last["val/wer/peer_1"]) / 2)
     best = next(metrics for step, metrics in reported if step == last["best/epoch"])
     assert last["best/wer_ensemble"] == best["val/wer_ensemble"]
+    assert last["best/wer_best_peer"] == best["val/wer_best_peer"]
     rows = folder.read_predictions("best")
     assert sorted(row["id"] for row in rows) == sorted(folder.split()["val"])
     assert all(len(row["hypotheses"]) == 2 and "ensemble" in row for row in rows)
