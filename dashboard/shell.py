@@ -16,8 +16,9 @@ from lipkd.errors import LipkdError
 
 TRACKING_VARIABLE = "LIPKD_TRACKING_URI"
 FIRST_COMMAND = "lipkd sweep tuning/sweeps/demo.yaml"
-# Streamlit's wide layout leaves 5rem on both sides, which tables need more than the eye does.
-STYLE = "<style>.stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; }</style>"
+# Streamlit's wide layout leaves 5rem on both sides, which tables need more than the eye does; on phones it leaves 1rem.
+WIDER = ".stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; }"
+STYLE = f"<style>@media (min-width: 641px) {{ {WIDER} }}</style>"
 PRIVATE = "private"  # of the session: what a page keeps until another page is opened
 Named = TypeVar("Named")
 log = logging.getLogger(__name__)

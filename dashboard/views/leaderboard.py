@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -15,9 +16,13 @@ from dashboard.records import Trial
 from dashboard.tables import leaderboard_rows, percent
 from lipkd.errors import LipkdError
 
-RATE = "%.1f %%"
 RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble", "wer_best_peer"]
 COST = "cost"
+# In their order: first what is pinned, then from what says most to what says least.
+COLUMNS = (
+    *("pin", "trial", "best_wer", "state", "method", "peers", "width", "batch_size", "seed"),
+    *("best_cer", "wer_best_peer", "wer_ensemble", "minutes", "epochs", "best_epoch", "wer", "cer", "mlflow", "reason"),
+)
 Key = Callable[[Trial], str]
 
 
@@ -98,44 +103,14 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
     if not rows["reason"].any():
         shown = shown.drop(columns="reason")
     mixed = any(trial.peers > 1 for trial in trials)
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     event = st.dataframe(
-        shown.drop(columns=["commit", "run_id"]),
+        shown[[name for name in COLUMNS if name in shown]],
         hide_index=True,
         key=f"leaderboard {sweep_name}",
         on_select="rerun",
         selection_mode="multi-row",
         height=min(38 + 35 * len(shown), 560),
-        column_config={
-            "pin": text("", pinned=True, width=30),
-            "trial": text("Trial", pinned=True, width=226),
-            "state": text("State", width=68),
-            "method": text("Method", width=94),
-            "peers": number("Peers", width=52),
-            "width": text("Width", help="Multiplier of the network's channels", width=54),
-            "batch_size": number("Batch", width=52),
-            "seed": number("Seed", format="%d", width=50),
-            "best_wer": number(
-                "Best WER, mean" if mixed else "Best WER",
-                format=RATE,
-                help="Lowest val/wer of all epochs: the mean over the trial's peers",
-                width=112 if mixed else 76,
-            ),
-            "best_cer": number("Best CER", format=RATE, help="val/cer of the best epoch, mean over peers", width=74),
-            "wer_best_peer": number(
-                "Best peer", format=RATE, help="WER of the trial's best peer, in the best epoch", width=76
-            ),
-            "best_epoch": number("at epoch", width=68),
-            "wer": number("Last WER", format=RATE, width=74),
-            "cer": number("Last CER", format=RATE, width=72),
-            "wer_ensemble": number(
-                "Ensemble", format=RATE, help="WER of the mean of the peers' logits, in the best epoch", width=76
-            ),
-            "epochs": number("Epochs", width=60),
-            "minutes": number("Minutes", format="%.1f", help="Sum of the times of its epochs", width=66),
-            "reason": "Reason",
-            "mlflow": st.column_config.LinkColumn("MLflow", display_text="run", width=58),
-        },
+        column_config=columns(mixed),
     )
     if mixed:
         st.caption(
@@ -172,6 +147,38 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
         st.caption("Choose rows to compare or replay them." if not picked else f"{len(picked)} chosen")
         started = "" if uri.startswith("http") else ", while `lipkd ui` runs"
         st.caption(f"Runs open in MLflow at {shell.plain(ui_address(uri))}{started}.")
+
+
+def columns(mixed: bool) -> dict[str, Any]:
+    """The looks of COLUMNS; `mixed` where rates are means over peers. As far as the epochs they fit beside the sidebar
+    of a screen 1440 pixels wide, and those that stay when the others are pushed aside fit on a phone."""
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+
+    def rate(label: str, width: int, told: str | None = None, *, pinned: bool = False) -> Any:
+        return number(label, format="%.1f %%", help=told, width=width, pinned=pinned)
+
+    mean = "Lowest val/wer of all epochs: the mean over the trial's peers"
+    return {
+        "pin": text("", pinned=True, width=30),
+        "trial": text("Trial", pinned=True, width=164),
+        "best_wer": rate("Best WER, mean" if mixed else "Best WER", 112 if mixed else 76, mean, pinned=True),
+        "state": text("State", width=66),
+        "method": text("Method", width=84),
+        "peers": number("Peers", width=50),
+        "width": text("Width", help="Multiplier of the network's channels", width=50),
+        "batch_size": number("Batch", width=50),
+        "seed": number("Seed", format="%d", width=46),
+        "best_cer": rate("Best CER", 70, "val/cer of the best epoch, mean over peers"),
+        "wer_best_peer": rate("Best peer", 72, "WER of the trial's best peer, in the best epoch"),
+        "wer_ensemble": rate("Ensemble", 74, "WER of the mean of the peers' logits, in the best epoch"),
+        "minutes": number("Minutes", format="%.1f", help="Sum of the times of its epochs", width=64),
+        "epochs": number("Epochs", width=58),
+        "best_epoch": number("at epoch", help="The best one", width=68),
+        "wer": rate("Last WER", 72),
+        "cer": rate("Last CER", 70),
+        "mlflow": st.column_config.LinkColumn("MLflow", display_text="run", width=58),
+        "reason": "Reason",
+    }
 
 
 def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:

@@ -36,6 +36,21 @@ def test_leaderboard_lists_every_trial_the_best_first(tracking: str, monkeypatch
     assert not app.error
 
 
+def test_what_matters_most_is_seen_without_scrolling(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the sidebar of 1440 pixels a table has 1060; a phone's has 358. Either has 40 for the boxes of rows."""
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
+    looks = json.loads(app.dataframe[0].proto.columns)
+    shown = list(app.dataframe[0].value)
+    upto = shown[: shown.index("epochs") + 1]
+    assert {"trial", "best_wer", "best_cer", "wer_best_peer", "wer_ensemble", "minutes"} < set(upto)
+    assert 40 + sum(looks[name]["width"] for name in upto) <= 1060
+    stays = [name for name in shown if looks[name].get("pinned")]
+    assert stays == shown[:2] == ["trial", "best_wer"]
+    assert 40 + sum(looks[name]["width"] for name in stays) <= 358
+    over_seeds = json.loads(app.dataframe[1].proto.columns)
+    assert sum(over_seeds[name]["width"] for name in app.dataframe[1].proto.column_order) <= 1060
+
+
 def test_all_sweeps_with_what_they_have_reached(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`demo` still has a trial that runs: 22 of its epochs are done (two of two of the running one)."""
     app = opened(tracking, "sweeps", monkeypatch, sweep="demo")
