@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, charts, links, shell
-from dashboard.cost import COSTS, Picture, cost_rows
+from dashboard.cost import COSTS, Picture, cost_rows, told
 from dashboard.deeper import deeper
 from dashboard.mlflow_links import run_link, ui_address
 from dashboard.pairing import differing, width_value
@@ -57,12 +57,12 @@ def whose(trial: Trial) -> str | None:
     """Whose rate that is, and what else this trial has reached; nothing before its first epoch."""
     if trial.best_epoch is None:
         return None
-    told = f"{trial.name}, epoch {trial.best_epoch}"
+    words = f"{trial.name}, epoch {trial.best_epoch}"
     if trial.peers > 1:
-        told += f", mean of its {trial.peers} peers"
+        words += f", mean of its {trial.peers} peers"
         others = (("best peer", trial.wer_best_peer), ("ensemble", trial.wer_ensemble))
-        told += "".join(f"; WER of the {name} {percent(wer)}" for name, wer in others if wer is not None)
-    return shell.plain(told)
+        words += "".join(f"; WER of the {name} {percent(wer)}" for name, wer in others if wer is not None)
+    return shell.plain(words)
 
 
 def filtered(trials: Sequence[Trial]) -> list[Trial]:
@@ -191,14 +191,13 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
         rows = cost_rows(chosen, cost, picture_of)
         if rows:
             st.altair_chart(charts.cost_front(rows, colours, cost), alt=f"Best WER of every trial against {cost}")
-            best = "; ".join(f"{row['trial']} ({row['WER']:.1f} %)" for row in rows if row["front"])
-            told = f"None is both cheaper and better than, from the cheapest on: {best}."
-            st.caption(shell.plain(told if best else "Trials that still run may become dearer: none is compared yet."))
         else:
             st.info(
-                "No trial has both a result and this cost. The size of a network is known where its clip store is "
-                "still there, and all peers have one width."
+                "No trial that is over has both a result and this cost. The size of a network is known where all peers "
+                "have one width; of trials of an older lipkd, where their clip store is still there."
             )
+        if words := told(chosen, rows, cost):
+            st.caption(shell.plain(words))
         return
     rate = links.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
     rows = charts.rate_rows(chosen, by)

@@ -99,7 +99,7 @@ def test_any_parameter_filters_and_cost_has_a_front(tracking: str, monkeypatch: 
         tracking, "leaderboard", monkeypatch, sweep="demo", parameter="network.width", values=chosen, by="cost"
     )
     assert sorted(app.dataframe[0].value["width"]) == ["0.25", "0.5", "0.5"]
-    assert any("None is both cheaper and better" in caption.value for caption in app.caption)
+    assert any("each better than all that cost less" in caption.value for caption in app.caption)
     assert app.query_params["parameter"] in ("network.width", ["network.width"])
     app.selectbox(key="cost").set_value("parameters of the deployed peer").run()
     assert app.get("vega_lite_chart") and not app.error
