@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from mlflow import MlflowClient
 from streamlit.testing.v1 import AppTest
 
 from dashboard.records import read_sweeps, read_trials
@@ -64,6 +65,21 @@ def test_all_sweeps_with_what_they_have_reached(tracking: str, monkeypatch: pyte
     assert "Left" in metrics and not app.error
     app.selectbox(key="sweep").set_value("later").run()
     assert "Left" not in {metric.label for metric in app.metric}
+
+
+def test_an_abandoned_trial_is_told_with_what_goes_on(
+    mlruns: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = track_sweep(mlruns, "left", tiny_store, tiny_store.clips[:1], [PLAN[5]])
+    (one,) = read_trials(uri, read_sweeps(uri)[0])
+    MlflowClient(uri).set_terminated(one.run_id, "KILLED")
+    asked = dataclasses.replace(one, state="abandoned", config=one.config | {"training.epochs": "8"})
+    monkeypatch.setattr("dashboard.cached.trials", lambda *_: [asked])
+    app = opened(uri, "sweeps", monkeypatch)
+    (row,) = app.dataframe[0].value.to_dict("records")
+    assert (row["done"], row["failed"], row["abandoned"]) == (25.0, 0, 1)
+    assert "nobody works on it any more" in said(app) and f"{one.name} after epoch 2 of 8" in said(app)
+    assert "`lipkd sweep FILE --resume`" in said(app)
 
 
 def test_a_live_sweep_is_read_again(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
