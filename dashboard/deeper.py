@@ -60,6 +60,11 @@ def over_seeds(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
         st.caption(f"The best {MOST_SETTINGS} of {len(rows)} settings.")
     if all(row["low"] is None for row in rows):
         st.caption("One seed each: there is no interval, and a lead may be luck. Give the sweep `seeds: [0, 1, 2]`.")
+    else:
+        st.caption(
+            "From–to: 95 % interval of the mean, by Student's t over seeds. Compare judges pairs of settings by a paired "
+            "bootstrap over clips and seeds, which sees smaller differences."
+        )
 
 
 def all_parameters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:

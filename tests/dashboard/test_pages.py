@@ -16,6 +16,10 @@ from tests.dashboard.opening import chosen, named, opened, played, said, written
 from tests.dashboard.tracked import track_sweep
 
 pytestmark = pytest.mark.usefixtures("fresh_caches")
+INTERVAL: dict[str, object] = {
+    **{"setting": "vanilla, width 1", "seeds": 2, "minutes": 1.0},
+    **{"wer": 0.4, "low": 0.3, "high": 0.5, "lowest": 0.39, "highest": 0.41, "cer": 0.2},
+}
 
 
 def test_leaderboard_lists_every_trial_the_best_first(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +142,9 @@ def test_deeper_into_a_sweep(tracking: str, monkeypatch: pytest.MonkeyPatch) -> 
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
     assert len(app.dataframe[1].value) == 5
     assert any("One seed each" in caption.value for caption in app.caption)
+    monkeypatch.setattr("dashboard.deeper.setting_rows", lambda _: [INTERVAL])
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
+    assert any("Student's t over seeds" in caption.value for caption in app.caption)
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", deeper="parallel coordinates")
     assert not app.error and len(app.get("vega_lite_chart")) == 2
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", deeper="importance of parameters")
