@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, charts, links, setting_charts, shell
-from dashboard.importance import parallel_rows, short
+from dashboard.importance import FEW, parallel_rows, short, told_from
 from dashboard.records import Trial
 from dashboard.settings import setting_rows, settings
 
@@ -62,8 +62,8 @@ def over_seeds(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
         st.caption("One seed each: there is no interval, and a lead may be luck. Give the sweep `seeds: [0, 1, 2]`.")
     else:
         st.caption(
-            "From–to: 95 % interval of the mean, by Student's t over seeds. Compare judges pairs of settings by a paired "
-            "bootstrap over clips and seeds, which sees smaller differences."
+            "From–to: 95 % interval of the mean, by Student's t over seeds. Compare judges pairs by a paired "
+            "bootstrap, which sees smaller differences."
         )
 
 
@@ -89,8 +89,11 @@ def what_matters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
         {"parameter": ", ".join(map(short, one.parameters)), "share": 100 * one.share, "values": one.values}
         for one in found
     ]
-    st.altair_chart(setting_charts.importance_bars(rows), alt="Importance of every parameter")
+    chart = setting_charts.importance_bars(rows, dark=shell.is_dark())
+    st.altair_chart(chart, alt="Importance of every parameter")
+    count = len(told_from(chosen))
     st.caption(
+        f"From {count} trials{': a hint, no more' if count < FEW else ''}. "
         "fANOVA of the best WER of the finished trials above (Optuna's): shares add up to 100 %. What the seed "
         "explains is luck. Parameters on one line changed together in every trial, so nobody can tell them apart."
     )

@@ -117,5 +117,3 @@ def test_settings_and_parameters_as_figures() -> None:
     rows = setting_rows(settings([*TRIALS, trial("attention", 2, 0.5, seed=1)]))
     assert setting_charts.setting_intervals(rows).to_dict()["layer"]
     assert setting_charts.parallel(parallel_rows(TRIALS), COLOURS, dark=True).to_dict()["layer"]
-    bars = setting_charts.importance_bars([{"parameter": "width", "share": 80.0, "values": 2}]).to_dict()
-    assert bars["mark"]["type"] == "bar"
