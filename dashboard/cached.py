@@ -16,6 +16,7 @@ from dashboard.edits import Comparison, compare_all
 from dashboard.hardest import Readings
 from dashboard.importance import Importance
 from dashboard.player import SHEET_COLUMNS, Media
+from dashboard.progress import to_open
 from dashboard.records import Curve, Posteriors, Prediction, Sweep, Trial, database_state
 from dashboard.source_video import NoVideo, SourceVideo, source_video
 from dashboard.video import cache_folder, clip_video, crop_sheet
@@ -59,9 +60,9 @@ def _read_trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
 
 
 def prepare_trials(tracking_uri: str) -> None:
-    """Read the trials of the latest sweep before anybody asks for them."""
-    for sweep in records.read_sweeps(tracking_uri)[:1]:
-        _read_trials(tracking_uri, sweep)
+    """Read the trials of the sweep that the pages open before anybody asks for them."""
+    if found := records.read_sweeps(tracking_uri):
+        to_open(found, lambda sweep: _read_trials(tracking_uri, sweep))
 
 
 @st.cache_resource(show_spinner=False)

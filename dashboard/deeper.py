@@ -1,12 +1,13 @@
 """The leaderboard's lower part: settings with their intervals, all parameters at once, and which of them matter."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import cached, charts, links, setting_charts, shell
-from dashboard.importance import parallel_rows, short
+from dashboard.importance import FEW, parallel_rows, short, told_from
 from dashboard.records import Trial
 from dashboard.settings import setting_rows, settings
 
@@ -28,32 +29,42 @@ def over_seeds(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     if not rows:
         st.info("No trial has finished yet: an interval over seeds needs finished trials.")
         return
-    left, right = st.columns([3, 2])
     shown = pd.DataFrame(rows)
-    rates = ("wer", "low", "high", "lowest", "highest", "cer")
+    rates = ("wer", "low", "high", "cer", "lowest", "highest")
     number = st.column_config.NumberColumn
-    told = "95 % interval of the mean over seeds (Student's t)"
-    left.dataframe(
+
+    def rate(label: str, width: int, told: str | None = None) -> Any:
+        return number(label, format="%.1f %%", help=told, width=width)
+
+    interval = "95 % interval of the mean over seeds (Student's t)"
+    columns = {
+        "setting": st.column_config.TextColumn("Setting", pinned=True, width=220),
+        "wer": rate("Mean WER", 78, "Mean of the best WERs of its finished trials"),
+        "low": rate("from", 62, interval),
+        "high": rate("to", 62, interval),
+        "cer": rate("Mean CER", 76),
+        "minutes": number("Minutes", format="%.1f", help="Mean training time of a trial", width=66),
+        "seeds": number("Seeds", width=54),
+        "lowest": rate("Lowest", 66),
+        "highest": rate("Highest", 66),
+    }
+    st.dataframe(
         shown.assign(**{name: 100 * shown[name].astype(float) for name in rates}),
         hide_index=True,
         height=min(38 + 35 * len(rows), 420),
-        column_config={
-            "setting": st.column_config.TextColumn("Setting", pinned=True),
-            "seeds": number("Seeds", width=54),
-            "wer": number("Mean WER", format="%.1f %%", help="Mean of the best WERs of its finished trials", width=78),
-            "low": number("from", format="%.1f %%", help=told, width=66),
-            "high": number("to", format="%.1f %%", help=told, width=66),
-            "lowest": number("Lowest", format="%.1f %%", width=66),
-            "highest": number("Highest", format="%.1f %%", width=66),
-            "cer": number("Mean CER", format="%.1f %%", width=76),
-            "minutes": number("Minutes", format="%.1f", help="Mean training time of a trial", width=66),
-        },
+        column_order=list(columns),
+        column_config=columns,
     )
-    right.altair_chart(setting_charts.setting_intervals(rows[:MOST_SETTINGS]), alt="Mean best WER of every setting")
+    st.altair_chart(setting_charts.setting_intervals(rows[:MOST_SETTINGS]), alt="Mean best WER of every setting")
     if len(rows) > MOST_SETTINGS:
-        right.caption(f"The best {MOST_SETTINGS} of {len(rows)} settings.")
+        st.caption(f"The best {MOST_SETTINGS} of {len(rows)} settings.")
     if all(row["low"] is None for row in rows):
         st.caption("One seed each: there is no interval, and a lead may be luck. Give the sweep `seeds: [0, 1, 2]`.")
+    else:
+        st.caption(
+            "From–to: 95 % interval of the mean, by Student's t over seeds. Compare judges pairs by a paired "
+            "bootstrap, which sees smaller differences."
+        )
 
 
 def all_parameters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
@@ -78,8 +89,11 @@ def what_matters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
         {"parameter": ", ".join(map(short, one.parameters)), "share": 100 * one.share, "values": one.values}
         for one in found
     ]
-    st.altair_chart(setting_charts.importance_bars(rows), alt="Importance of every parameter")
+    chart = setting_charts.importance_bars(rows, dark=shell.is_dark())
+    st.altair_chart(chart, alt="Importance of every parameter")
+    count = len(told_from(chosen))
     st.caption(
+        f"From {count} trials{': a hint, no more' if count < FEW else ''}. "
         "fANOVA of the best WER of the finished trials above (Optuna's): shares add up to 100 %. What the seed "
         "explains is luck. Parameters on one line changed together in every trial, so nobody can tell them apart."
     )

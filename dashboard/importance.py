@@ -13,6 +13,7 @@ from dashboard.records import Trial
 from lipkd.errors import LipkdError
 
 FEWEST = 8  # finished trials
+FEW = 50  # fewer than these are a hint
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,14 @@ class Importance:
     values: int
 
 
+def told_from(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that importance is told from: finished ones whose configuration says all that they are."""
+    return [t for t in trials if t.state == "finished" and t.best_wer is not None and not t.donor]
+
+
 def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
     """The most important first. Raises LipkdError, with the reason, when there is nothing to tell it from."""
-    finished = [t for t in trials if t.state == "finished" and t.best_wer is not None and not t.donor]
+    finished = told_from(trials)
     if len(finished) < FEWEST:
         raise LipkdError(f"{len(finished)} trials have finished, and fewer than {FEWEST} say nothing about importance")
     columns = varied(finished)

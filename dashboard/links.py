@@ -9,7 +9,7 @@ written there last (a link, the browser's Back button); else what was kept; else
 not among the options never counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,6 +78,11 @@ def several(
 def asked(key: str) -> bool:
     """Whether anything is chosen under a key, by the reader, the address or before: what is empty need not be drawn."""
     return bool(_counting(key)) or key in st.session_state
+
+
+def stands(key: str, options: Collection[str]) -> bool:
+    """Whether one of the options is chosen under a key already, so that its default does not count."""
+    return any(value in options for value in _counting(key) or ())
 
 
 def add(key: str, values: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """The trials that Replay and Errors look at: A, perhaps B, and whose reading of each counts."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,9 +8,12 @@ import streamlit as st
 
 from dashboard import cached, links, shell
 from dashboard.edits import Comparison, corpus_rates
+from dashboard.progress import COMPLETE
 from dashboard.records import Prediction, Trial
 from dashboard.tables import percent
 from lipkd.errors import LipkdError
+
+TRIED = 5  # trials whose predictions are looked for
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,27 @@ def trials_with_results() -> dict[str, Trial]:
 
 
 def choose_readers(labels: Mapping[str, Trial]) -> list[Reader]:
-    """Trial A, and B if one is chosen; the first one is A at first."""
-    first, second = st.columns(2)
+    """Trial A, and B if one is chosen; the best one that can be looked at is A at first."""
     names = list(labels)
-    a = links.select(first, "Trial A", names, key="a", default=names[0]) or names[0]
+    best = names[0] if links.stands("a", names) else best_to_look_at(labels)
+    first, second = st.columns(2)
+    a = links.select(first, "Trial A", names, key="a", default=best) or best
     b = links.select(second, "Trial B", names, key="b", default=None, placeholder="none")
     return [reader("A", labels[a])] + ([reader("B", labels[b])] if b else [])
+
+
+def best_to_look_at(labels: Mapping[str, Trial]) -> str:
+    """The best trial whose predictions are there, by its label: they come when a trial ends. Raises Nothing when there
+    is none."""
+    for name in sorted(labels, key=lambda name: labels[name].state not in COMPLETE)[:TRIED]:
+        with contextlib.suppress(cached.NoPredictions):
+            cached.predictions(shell.tracking_uri(), labels[name].run_id, labels[name].best_epoch)
+            return name
+    raise shell.Nothing(
+        "No trial of this sweep has its predictions in MLflow yet: they come when a trial ends. To bring in those of "
+        "trials that have ended elsewhere:",
+        "lipkd sync",
+    )
 
 
 def reader(letter: str, trial: Trial) -> Reader:

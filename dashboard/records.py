@@ -18,7 +18,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from dashboard.runs import NothingTracked, Run, by_step, connect, database_state, shown
+from dashboard.runs import BEST_PEER, ENSEMBLE, NothingTracked, Run, by_step, connect, database_state, shown
 from lipkd.errors import LipkdError
 
 __all__ = ["NothingTracked", "database_state", "shown"]
@@ -44,7 +44,8 @@ class Trial:
     """One child run: what it is, how it stands, its latest and best validation rates (0–1, None before the first).
 
     `method` is `vanilla` for one peer that learns alone. `width` is text because peers may differ in it
-    ("1+0.5"). `wer_ensemble` is that of the best epoch. `epochs` counts reported epochs, `seconds` is what they cost.
+    ("1+0.5"). Rates are means over peers; `wer_ensemble` and `wer_best_peer` are those of the best epoch. `epochs`
+    counts reported epochs, `seconds` is what they cost.
     `config` is the whole configuration, flattened with dots; `latest` the last value of every metric; `began` and
     `ended` are in Unix seconds. `donor` is the trial of its population whose weights it went on from last, if any: then
     its configuration is only where it began.
@@ -77,6 +78,7 @@ class Trial:
     ended: float | None
     experiment_id: str
     donor: str = ""
+    wer_best_peer: float | None = None
 
     @property
     def group(self) -> str:
@@ -229,7 +231,7 @@ def _trial(run: Run) -> Trial:
         commit=tags.get("commit", ""),
         wer=metrics.get("val/wer"),
         cer=metrics.get("val/cer"),
-        wer_ensemble=run.ensemble,
+        wer_ensemble=run.at_best.get(ENSEMBLE),
         best_wer=metrics.get("best/wer"),
         best_cer=metrics.get("best/cer"),
         best_epoch=int(metrics["best/epoch"]) if "best/epoch" in metrics else None,
@@ -244,6 +246,7 @@ def _trial(run: Run) -> Trial:
         latest=dict(metrics),
         experiment_id=run.experiment_id,
         donor=tags.get("lipkd.donor", ""),
+        wer_best_peer=run.at_best.get(BEST_PEER),
     )
 
 

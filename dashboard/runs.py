@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 PAGE = 1000  # runs per request
 AT_ONCE = 8  # requests to a server
 MOST_HISTORIES = 200  # trials whose histories are asked for one by one
-TOTAL, BEST_ENSEMBLE = "time/total_s", "best/wer_ensemble"
+TOTAL = "time/total_s"
 # What a trial of an older lipkd has instead, in its histories.
-SECONDS, ENSEMBLE, BEST_EPOCH = "time/epoch_s", "val/wer_ensemble", "best/epoch"
+SECONDS, ENSEMBLE, BEST_PEER, BEST_EPOCH = "time/epoch_s", "val/wer_ensemble", "val/wer_best_peer", "best/epoch"
+AT_BEST = {ENSEMBLE: "best/wer_ensemble", BEST_PEER: "best/wer_best_peer"}  # of the best epoch
 Points = list[tuple[int, int, float]]  # timestamp, step, value
 
 
@@ -39,8 +40,8 @@ class NothingTracked(LipkdError):
 class Run:
     """One run: times in Unix milliseconds, the latest value of every metric and the largest step of any.
 
-    `seconds` is the sum of its epochs' times and `ensemble` the ensemble's WER in the best epoch; None where
-    they are not known.
+    `seconds` is the sum of its epochs' times, None where they are not known; `at_best` the values of the metrics of
+    AT_BEST in its best epoch, as far as they are known.
     """
 
     run_id: str
@@ -56,7 +57,7 @@ class Run:
     metrics: Mapping[str, float] = field(default_factory=dict)
     steps: int = 0
     seconds: float | None = None
-    ensemble: float | None = None
+    at_best: Mapping[str, float] = field(default_factory=dict)
 
 
 class Runs(Protocol):
@@ -163,7 +164,7 @@ class MlflowRuns:
     def trials(self, sweep_id: str, experiment_id: str) -> list[Run]:
         child = f"tags.`mlflow.parentRunId` = '{sweep_id}'"
         runs = [_run(run, "") for run in self._search([experiment_id], child)]
-        if sum(lacks_seconds(run.metrics) or lacks_ensemble(run.metrics) for run in runs) > MOST_HISTORIES:
+        if sum(lacks_seconds(run.metrics) or bool(lacking(run.metrics)) for run in runs) > MOST_HISTORIES:
             return runs
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(self._with_histories, runs))
@@ -186,13 +187,14 @@ class MlflowRuns:
         return Path(kept.download_artifacts(name, str(folder))) if name in there else None
 
     def _with_histories(self, run: Run) -> Run:
-        seconds, ensemble = run.seconds, run.ensemble
+        seconds, at_best = run.seconds, dict(run.at_best)
         if lacks_seconds(run.metrics):
             seconds = sum(by_step(_history(self.uri, run.run_id, SECONDS, run.steps)).values())
-        if lacks_ensemble(run.metrics):
-            values = by_step(_history(self.uri, run.run_id, ENSEMBLE, run.steps))
-            ensemble = values.get(int(run.metrics[BEST_EPOCH]))
-        return replace(run, seconds=seconds, ensemble=ensemble)
+        for metric in lacking(run.metrics):
+            values = by_step(_history(self.uri, run.run_id, metric, run.steps))
+            if (value := values.get(int(run.metrics[BEST_EPOCH]))) is not None:
+                at_best[metric] = value
+        return replace(run, seconds=seconds, at_best=at_best)
 
     def _experiments(self) -> Iterator[Any]:
         token = None
@@ -233,9 +235,14 @@ def lacks_seconds(metrics: Mapping[str, float]) -> bool:
     return SECONDS in metrics and TOTAL not in metrics
 
 
-def lacks_ensemble(metrics: Mapping[str, float]) -> bool:
-    """Whether the ensemble's WER in the best epoch must be looked up in its history."""
-    return ENSEMBLE in metrics and BEST_EPOCH in metrics and BEST_ENSEMBLE not in metrics
+def lacking(metrics: Mapping[str, float]) -> list[str]:
+    """The metrics of AT_BEST whose values in the best epoch must be looked up in their histories."""
+    return [name for name, best in AT_BEST.items() if name in metrics and BEST_EPOCH in metrics and best not in metrics]
+
+
+def reported(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics of AT_BEST whose values in the best epoch a trial has reported itself."""
+    return {name: metrics[best] for name, best in AT_BEST.items() if best in metrics}
 
 
 def _run(run: "MlflowRun", experiment: str) -> Run:
@@ -255,7 +262,7 @@ def _run(run: "MlflowRun", experiment: str) -> Run:
         metrics=run.data.metrics,
         steps=max(steps, default=0),
         seconds=run.data.metrics.get(TOTAL),
-        ensemble=run.data.metrics.get(BEST_ENSEMBLE),
+        at_best=reported(run.data.metrics),
     )
 
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dashboard.runs import (
-    BEST_ENSEMBLE,
+    AT_BEST,
     BEST_EPOCH,
-    ENSEMBLE,
     SECONDS,
     TOTAL,
     Points,
     Run,
     copy_local,
-    lacks_ensemble,
+    lacking,
     lacks_seconds,
+    reported,
 )
 
 WAIT_S = 10.0  # for a writer
@@ -108,9 +108,7 @@ class SqliteRuns:
         params = self._pairs("params", chosen, values) if full else {}
         metrics, steps = self._latest(chosen, values) if full else ({}, {})
         seconds = self._seconds([run_id for run_id, known in metrics.items() if lacks_seconds(known)])
-        ensemble = self._ensemble(
-            {run_id: int(known[BEST_EPOCH]) for run_id, known in metrics.items() if lacks_ensemble(known)}
-        )
+        looked_up = self._looked_up(metrics)
         return [
             Run(
                 run_id=run_id,
@@ -126,7 +124,7 @@ class SqliteRuns:
                 metrics=metrics.get(run_id, {}),
                 steps=steps.get(run_id, 0),
                 seconds=seconds.get(run_id, metrics.get(run_id, {}).get(TOTAL)),
-                ensemble=ensemble.get(run_id, metrics.get(run_id, {}).get(BEST_ENSEMBLE)),
+                at_best=reported(metrics.get(run_id, {})) | looked_up.get(run_id, {}),
             )
             for run_id, name, experiment, experiment_id, status, began, ended, artifacts in runs
         ]
@@ -163,13 +161,22 @@ class SqliteRuns:
         )
         return dict(self.connection.execute(query, (SECONDS, json.dumps(run_ids))).fetchall())
 
-    def _ensemble(self, best: Mapping[str, int]) -> dict[str, float]:
-        """Per run the ensemble's WER in its best epoch."""
+    def _looked_up(self, metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+        """Per run the metrics of AT_BEST in its best epoch that it has not reported by themselves."""
+        found: dict[str, dict[str, float]] = {}
+        for name in AT_BEST:
+            best = {run_id: int(known[BEST_EPOCH]) for run_id, known in metrics.items() if name in lacking(known)}
+            for run_id, value in self._at(name, best).items():
+                found.setdefault(run_id, {})[name] = value
+        return found
+
+    def _at(self, metric: str, steps: Mapping[str, int]) -> dict[str, float]:
+        """Per run the value of a metric at a step of its own."""
         at = (
             f"SELECT value FROM metrics {self._by_run} WHERE run_uuid = ? AND key = ? AND step = ? "
             "ORDER BY timestamp DESC LIMIT 1"
         )
         found = {
-            run_id: self.connection.execute(at, (run_id, ENSEMBLE, step)).fetchone() for run_id, step in best.items()
+            run_id: self.connection.execute(at, (run_id, metric, step)).fetchone() for run_id, step in steps.items()
         }
         return {run_id: row[0] for run_id, row in found.items() if row}

@@ -67,15 +67,15 @@ def parallel(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], *, dark
     return (lines + dots + behind + words).properties(height=360)
 
 
-def importance_bars(rows: Sequence[dict[str, Any]]) -> alt.Chart:
-    """A bar per parameter: `parameter` and `share` in percent."""
-    return (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_bar(color=COLOURS[0], cornerRadiusEnd=3)
-        .encode(
-            x=alt.X("share:Q", title="share of the WER's variance, %"),
-            y=alt.Y("parameter:N", title=None, sort=None, axis=alt.Axis(labelLimit=420)),
-            tooltip=["parameter", "values", alt.Tooltip("share:Q", format=".1f")],
-        )
-        .properties(height=alt.Step(30))
-    )
+def importance_bars(rows: Sequence[dict[str, Any]], *, dark: bool) -> alt.LayerChart:
+    """A bar per parameter: `parameter` and `share` in percent, which stands beside it."""
+    room = alt.Scale(padding=48, domainMin=0)  # for the text of the longest bar
+    x = alt.X("share:Q", title="share of the WER's variance, %", scale=room)
+    y = alt.Y("parameter:N", title=None, sort=None, axis=alt.Axis(labelLimit=420))
+    said = tips("parameter", "values") + tips("share:Q", format=".1f")
+    data = pd.DataFrame(rows)
+    data["told"] = [f"{share:.1f} %" for share in data["share"]]
+    base = alt.Chart(data).encode(x=x, y=y, tooltip=said)
+    bars = base.mark_bar(color=COLOURS[0], cornerRadiusEnd=3)
+    beside = base.mark_text(align="left", dx=5, color="#d5d9df" if dark else "#3c434b").encode(text="told:N")
+    return (bars + beside).properties(height=alt.Step(30))

@@ -10,13 +10,15 @@ from typing import TypeVar
 import streamlit as st
 
 from dashboard import cached, links
+from dashboard.progress import to_open
 from dashboard.records import NothingTracked, Sweep, Trial, shown
 from lipkd.errors import LipkdError
 
 TRACKING_VARIABLE = "LIPKD_TRACKING_URI"
 FIRST_COMMAND = "lipkd sweep tuning/sweeps/demo.yaml"
-# Streamlit's wide layout leaves 5rem on both sides, which tables need more than the eye does.
-STYLE = "<style>.stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; }</style>"
+# Streamlit's wide layout leaves 5rem on both sides, which tables need more than the eye does; on phones it leaves 1rem.
+WIDER = ".stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; }"
+STYLE = f"<style>@media (min-width: 641px) {{ {WIDER} }}</style>"
 PRIVATE = "private"  # of the session: what a page keeps until another page is opened
 Named = TypeVar("Named")
 log = logging.getLogger(__name__)
@@ -66,7 +68,11 @@ def choose_sweep() -> tuple[Sweep, list[Trial]]:
     if not by_label:
         raise Nothing("There is no sweep here yet. A small one, on synthetic clips:", FIRST_COMMAND)
     names = list(by_label)
-    sweep = by_label[links.select(top, "Sweep", names, key="sweep", default=names[0]) or names[0]]
+    first = names[0]
+    if not links.stands("sweep", names):
+        opens = to_open(list(by_label.values()), lambda sweep: cached.trials(uri, sweep))
+        first = next(name for name in names if by_label[name] is opens)
+    sweep = by_label[links.select(top, "Sweep", names, key="sweep", default=first) or first]
     trials = cached.trials(uri, sweep)
     if not trials:
         raise Nothing(

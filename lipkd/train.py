@@ -27,6 +27,7 @@ from lipkd.averaging import averaged_copy, follow
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
 from lipkd.config import MACHINE, TrainingConfig, TrialConfig, differing_fields, parse_config
+from lipkd.cost import peer_costs
 from lipkd.device import Usage, autocast, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluate import Reading, rates, read_clips
@@ -112,6 +113,7 @@ class Trainer:
         self.picture = (*self.reader.size, int(store.meta["channels"]))
         cohort = Cohort(config, picture=self.picture, n_words=len(vocabulary))
         self.cohort = cohort.to(self.device)
+        self.cost = deployed_cost(config, self.picture, store.clips[0].fps)
         begins = not folder.checkpoint("last").is_file()
         self.initial = self._initialise() if begins and config.training.init_from else None
         self.averaged = averaged_copy(self.cohort) if config.training.ema else self.cohort  # what reads, and is kept
@@ -180,8 +182,9 @@ class Trainer:
                 "best/cer": metrics["val/cer"],
                 "best/epoch": float(self.epoch),
                 "best/wer_ensemble": metrics["val/wer_ensemble"],
+                "best/wer_best_peer": metrics["val/wer_best_peer"],
             }
-        metrics |= self.best
+        metrics |= self.best | (self.cost if self.epoch == 1 else {})
         self._keep_predictions(reading, better=better)
         metrics["time/clips_per_s"] = len(self.train_clips) / train_seconds
         metrics["time/epoch_s"] = time.monotonic() - began
@@ -306,6 +309,16 @@ def learning_rate(training: TrainingConfig, step: int, steps: int) -> float:
     if step < warmup:
         return training.learning_rate * (step + 1) / (warmup + 1)
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+
+
+def deployed_cost(config: TrialConfig, picture: tuple[int, int, int], fps: float) -> dict[str, float]:
+    """What one peer costs, were it deployed, as metrics; none where the peers differ. `picture` is (height, width,
+    channels) of the clip store and `fps` its frames per second."""
+    costs = set(peer_costs(config, picture, fps))
+    if len(costs) > 1:
+        return {}
+    (cost,) = costs
+    return {"cost/parameters": float(cost.parameters), "cost/multiply_adds_per_s": float(cost.multiply_adds)}
 
 
 def distill_weight(config: TrialConfig, epoch: int) -> float:

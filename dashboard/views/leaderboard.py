@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import cached, charts, links, shell
-from dashboard.cost import COSTS, Picture, cost_rows
+from dashboard.cost import COSTS, Picture, cost_rows, told
 from dashboard.deeper import deeper
 from dashboard.mlflow_links import run_link, ui_address
 from dashboard.pairing import differing, width_value
@@ -15,9 +16,13 @@ from dashboard.records import Trial
 from dashboard.tables import leaderboard_rows, percent
 from lipkd.errors import LipkdError
 
-RATE = "%.1f %%"
-RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble"]
+RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble", "wer_best_peer"]
 COST = "cost"
+# In their order: first what is pinned, then from what says most to what says least.
+COLUMNS = (
+    *("pin", "trial", "best_wer", "state", "method", "peers", "width", "batch_size", "seed"),
+    *("best_cer", "wer_best_peer", "wer_ensemble", "minutes", "epochs", "best_epoch", "wer", "cer", "mlflow", "reason"),
+)
 Key = Callable[[Trial], str]
 
 
@@ -38,16 +43,26 @@ def summary(trials: Sequence[Trial]) -> None:
     """The sweep in one row: how far it is, and what it has reached."""
     states = pd.Series([trial.state for trial in trials]).value_counts()
     best = trials[0]
+    of_cer = min(trials, key=lambda trial: 9.0 if trial.best_cer is None else trial.best_cer)
     with st.container(horizontal=True):
         st.metric("Trials", len(trials), border=True, help="All trials of this sweep.")
         st.metric("State", ", ".join(f"{n} {state}" for state, n in states.items()), border=True)
-        st.metric(
-            "Lowest WER", percent(best.best_wer), border=True, help=shell.plain(f"{best.name}, epoch {best.best_epoch}")
-        )
-        cers = [trial.best_cer for trial in trials if trial.best_cer is not None]
-        st.metric("Lowest CER", percent(min(cers, default=None)), border=True)
+        st.metric("Lowest WER", percent(best.best_wer), border=True, help=whose(best))
+        st.metric("Lowest CER", percent(of_cer.best_cer), border=True, help=whose(of_cer))
         hours = sum(trial.seconds or 0 for trial in trials) / 3600
         st.metric("Training time", f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min", border=True)
+
+
+def whose(trial: Trial) -> str | None:
+    """Whose rate that is, and what else this trial has reached; nothing before its first epoch."""
+    if trial.best_epoch is None:
+        return None
+    words = f"{trial.name}, epoch {trial.best_epoch}"
+    if trial.peers > 1:
+        words += f", mean of its {trial.peers} peers"
+        others = (("best peer", trial.wer_best_peer), ("ensemble", trial.wer_ensemble))
+        words += "".join(f"; WER of the {name} {percent(wer)}" for name, wer in others if wer is not None)
+    return shell.plain(words)
 
 
 def filtered(trials: Sequence[Trial]) -> list[Trial]:
@@ -87,37 +102,21 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
         shown.insert(0, "pin", ["★"] * pinned + [""] * (len(shown) - pinned))
     if not rows["reason"].any():
         shown = shown.drop(columns="reason")
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    mixed = any(trial.peers > 1 for trial in trials)
     event = st.dataframe(
-        shown.drop(columns=["commit", "run_id"]),
+        shown[[name for name in COLUMNS if name in shown]],
         hide_index=True,
         key=f"leaderboard {sweep_name}",
         on_select="rerun",
         selection_mode="multi-row",
         height=min(38 + 35 * len(shown), 560),
-        column_config={
-            "pin": text("", pinned=True, width=30),
-            "trial": text("Trial", pinned=True, width=226),
-            "state": text("State", width=68),
-            "method": text("Method", width=94),
-            "peers": number("Peers", width=52),
-            "width": text("Width", help="Multiplier of the network's channels", width=54),
-            "batch_size": number("Batch", width=52),
-            "seed": number("Seed", format="%d", width=50),
-            "best_wer": number("Best WER", format=RATE, help="Lowest val/wer of all epochs, mean over peers", width=76),
-            "best_cer": number("Best CER", format=RATE, help="val/cer of the best epoch, mean over peers", width=74),
-            "best_epoch": number("at epoch", width=68),
-            "wer": number("Last WER", format=RATE, width=74),
-            "cer": number("Last CER", format=RATE, width=72),
-            "wer_ensemble": number(
-                "Ensemble", format=RATE, help="WER of the mean of the peers' logits, in the best epoch", width=76
-            ),
-            "epochs": number("Epochs", width=60),
-            "minutes": number("Minutes", format="%.1f", help="Sum of the times of its epochs", width=66),
-            "reason": "Reason",
-            "mlflow": st.column_config.LinkColumn("MLflow", display_text="run", width=58),
-        },
+        column_config=columns(mixed),
     )
+    if mixed:
+        st.caption(
+            "Best WER and Best CER are means over a trial's peers, in the epoch in which that mean of WER was lowest; "
+            "Best peer and Ensemble are the WER of its best peer and of its peers together, in the same epoch."
+        )
     names = list(shell.trial_labels(trials))
     picked = [names[row] for row in event["selection"]["rows"] if row < len(names)]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -150,6 +149,38 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
         st.caption(f"Runs open in MLflow at {shell.plain(ui_address(uri))}{started}.")
 
 
+def columns(mixed: bool) -> dict[str, Any]:
+    """The looks of COLUMNS; `mixed` where rates are means over peers. As far as the epochs they fit beside the sidebar
+    of a screen 1440 pixels wide, and those that stay when the others are pushed aside fit on a phone."""
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+
+    def rate(label: str, width: int, told: str | None = None, *, pinned: bool = False) -> Any:
+        return number(label, format="%.1f %%", help=told, width=width, pinned=pinned)
+
+    mean = "Lowest val/wer of all epochs: the mean over the trial's peers"
+    return {
+        "pin": text("", pinned=True, width=30),
+        "trial": text("Trial", pinned=True, width=164),
+        "best_wer": rate("Best WER, mean" if mixed else "Best WER", 112 if mixed else 76, mean, pinned=True),
+        "state": text("State", width=66),
+        "method": text("Method", width=84),
+        "peers": number("Peers", width=50),
+        "width": text("Width", help="Multiplier of the network's channels", width=50),
+        "batch_size": number("Batch", width=50),
+        "seed": number("Seed", format="%d", width=46),
+        "best_cer": rate("Best CER", 70, "val/cer of the best epoch, mean over peers"),
+        "wer_best_peer": rate("Best peer", 72, "WER of the trial's best peer, in the best epoch"),
+        "wer_ensemble": rate("Ensemble", 74, "WER of the mean of the peers' logits, in the best epoch"),
+        "minutes": number("Minutes", format="%.1f", help="Sum of the times of its epochs", width=64),
+        "epochs": number("Epochs", width=58),
+        "best_epoch": number("at epoch", help="The best one", width=68),
+        "wer": rate("Last WER", 72),
+        "cer": rate("Last CER", 70),
+        "mlflow": st.column_config.LinkColumn("MLflow", display_text="run", width=58),
+        "reason": "Reason",
+    }
+
+
 def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     """Best rates by one parameter, a dot per trial; or WER against what it cost."""
     colours = charts.group_colours(trials)
@@ -160,14 +191,13 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
         rows = cost_rows(chosen, cost, picture_of)
         if rows:
             st.altair_chart(charts.cost_front(rows, colours, cost), alt=f"Best WER of every trial against {cost}")
-            best = "; ".join(f"{row['trial']} ({row['WER']:.1f} %)" for row in rows if row["front"])
-            told = f"None is both cheaper and better than, from the cheapest on: {best}."
-            st.caption(shell.plain(told if best else "Trials that still run may become dearer: none is compared yet."))
         else:
             st.info(
-                "No trial has both a result and this cost. The size of a network is known where its clip store is "
-                "still there, and all peers have one width."
+                "No trial that is over has both a result and this cost. The size of a network is known where all peers "
+                "have one width; of trials of an older lipkd, where their clip store is still there."
             )
+        if words := told(chosen, rows, cost):
+            st.caption(shell.plain(words))
         return
     rate = links.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
     rows = charts.rate_rows(chosen, by)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, charts, shell
-from dashboard.progress import OVER, duration, epochs_of, going, progress
+from dashboard.progress import OVER, abandoned, duration, epochs_of, going, progress
 from dashboard.records import Sweep, Trial
 from dashboard.tables import percent
 
@@ -48,6 +48,7 @@ def overview() -> None:
                 "done": 100 * far.share,
                 "trials": len(trials),
                 "failed": far.states.get("failed", 0),
+                "abandoned": far.states.get("abandoned", 0),
                 "best_wer": None if far.best_wer is None else 100 * far.best_wer,
                 "best_cer": None if far.best_cer is None else 100 * far.best_cer,
                 "cost": duration(far.cost),
@@ -73,6 +74,7 @@ def overview() -> None:
             "done": st.column_config.ProgressColumn("Done", format="%.0f %%", min_value=0, max_value=100),
             "trials": number("Trials"),
             "failed": number("Failed"),
+            "abandoned": number("Abandoned", help="Not over, and nobody works on them any more"),
             "best_wer": number("Best WER", format="%.1f %%"),
             "best_cer": number("Best CER", format="%.1f %%"),
             "cost": st.column_config.TextColumn("Cost", help="Sum of the times of all epochs of all trials"),
@@ -107,6 +109,9 @@ def state(sweep: Sweep, trials: Sequence[Trial]) -> None:
             st.metric("Speed", speed, border=True, help="All running trials together")
             memory = "–" if far.memory_mb is None else f"{far.memory_mb / 1024:.1f} GB"
             st.metric("Memory", memory, border=True, help="Peak of the running trials together")
+    if left := abandoned(trials):
+        goes_on = "`lipkd sweep FILE --resume` with the file of this sweep goes on from the last checkpoints."
+        st.warning(f"{shell.plain(left)} {goes_on}", icon=":material/pause_circle:")
     running = [trial for trial in trials if trial.state not in OVER]
     if running:
         st.dataframe(

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from dashboard import charts
-from dashboard.cost import cost_rows, peer_cost
+from dashboard.cost import TIME, cost_rows, peer_cost, told
 from dashboard.records import Trial
 from lipkd.cost import network_cost
 from lipkd.network import network_shape
@@ -62,3 +62,28 @@ def test_a_smaller_network_is_cheaper_and_as_many_peers_cost_the_same(cost: str)
     assert rows[0]["cost"] < rows[1]["cost"] == rows[2]["cost"]
     drawn = charts.cost_front(rows, charts.group_colours(trials), cost).to_dict()
     assert drawn["layer"][0]["encoding"]["x"]["axis"]["format"] == "~s"
+
+
+def test_what_a_trial_says_of_itself_needs_no_store() -> None:
+    said = {"cost/parameters": 7.0, "cost/multiply_adds_per_s": 9.0}
+    one = trial("dml", 2, 0.4)
+    one = dataclasses.replace(one, latest=one.latest | said)
+    values = [cost_rows([one], cost, lambda _: None)[0]["cost"] for cost in (PARAMETERS, ADDS)]
+    assert values == [7.0, 9.0]
+
+
+def test_the_front_in_words() -> None:
+    """All took a minute but the dearer, better one; one runs, and one of those that are over has no time."""
+    plain = [trial("vanilla", 1, 0.4), trial("dml", 2, 0.45), trial("one", 2, 0.2, state="running")]
+    dearer = dataclasses.replace(trial("attention", 2, 0.3), seconds=120.0)
+    timeless = dataclasses.replace(trial("sequence", 2, 0.1), seconds=None)
+    trials = [*plain, dearer, timeless]
+    rows = cost_rows(trials, TIME, picture_of)
+    assert [row["trial"] for row in rows] == [plain[0].name, plain[1].name, dearer.name]
+    assert told(trials, rows, TIME) == (
+        f"Cheapest first, each better than all that cost less: {plain[0].name} (40.0 %), {dearer.name} (30.0 %). "
+        "Left out: 1 trial still running, whose cost is not known before the end. "
+        "Left out: 1 trial of which this cost is not known. "
+        "Training times depend on what else ran on the machine at that time."
+    )
+    assert told(plain[2:], [], PARAMETERS).startswith("Left out: 1 trial still running")

@@ -1,9 +1,12 @@
 """Which parameters matter, and where lines cross the axes."""
 
+import dataclasses
+
 import pytest
 
-from dashboard.importance import importances, parallel_rows, varied
+from dashboard.importance import importances, parallel_rows, told_from, varied
 from dashboard.records import Trial
+from dashboard.setting_charts import importance_bars
 from lipkd.errors import LipkdError
 from tests.dashboard.test_pairing import trial
 
@@ -28,6 +31,19 @@ def test_what_decides_comes_first_and_shares_add_up() -> None:
         ("cohort.method", "training.learning_rate"),
     }
     assert found == importances(grid())
+
+
+def test_a_bar_says_its_share() -> None:
+    drawn = importance_bars([{"parameter": "width", "share": 91.26, "values": 2}], dark=False).to_dict()
+    assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["bar", "text"]
+    assert drawn["layer"][1]["encoding"]["text"]["field"] == "told"
+    (rows,) = drawn["datasets"].values()
+    assert rows[0]["told"] == "91.3 %"
+
+
+def test_importance_is_told_from_what_its_configuration_explains() -> None:
+    others = [trial("dml", 2, 0.1, state="stopped"), dataclasses.replace(trial("dml", 2, 0.1), donor="another")]
+    assert told_from([*grid(), *others]) == grid()
 
 
 def test_too_little_to_tell() -> None:

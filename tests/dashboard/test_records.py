@@ -47,6 +47,8 @@ def test_what_a_trial_says(trials: list[Trial], tiny_store: ClipStore) -> None:
     assert (vanilla.best_wer, vanilla.best_cer, vanilla.best_epoch) == (0.5, 0.2, 3)
     assert (vanilla.wer, vanilla.cer) == (0.6, 0.3)
     assert vanilla.wer_ensemble == pytest.approx(0.45)
+    assert vanilla.wer_best_peer == 0.5
+    assert find(trials, "attention ×2", "1").wer_best_peer == pytest.approx(0.95 * 0.3)
     assert (vanilla.epochs, vanilla.seconds, vanilla.state) == (4, 30.0, "finished")
     assert vanilla.config["network.width"] == "1.0"
     assert (vanilla.store, vanilla.store_digest) == (str(tiny_store.path), tiny_store.meta["digest"])
@@ -195,7 +197,9 @@ def test_totals_that_a_trial_reports_are_not_added_up_again(
         "time/epoch_s": 5.0,
         "time/total_s": 77.0,
         "val/wer_ensemble": 0.4,
+        "val/wer_best_peer": 0.5,
         "best/wer_ensemble": 0.3,
+        "best/wer_best_peer": 0.35,
         "best/epoch": 9,
     }
     for name, value in told.items():
@@ -204,7 +208,7 @@ def test_totals_that_a_trial_reports_are_not_added_up_again(
         request.getfixturevalue("through_mlflow")
         monkeypatch.setattr(runs, "MOST_HISTORIES", 0)
     trial = next(t for t in records.read_trials(tracking, sweep) if t.run_id == run)
-    assert (trial.seconds, trial.wer_ensemble) == (77.0, 0.3)
+    assert (trial.seconds, trial.wer_ensemble, trial.wer_best_peer) == (77.0, 0.3, 0.35)
     client.delete_run(run)
 
 

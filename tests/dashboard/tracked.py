@@ -144,7 +144,8 @@ def _journal(planned: Planned) -> list[dict[str, float]]:
     for epoch, (wer, cer) in enumerate(zip(planned.wers, planned.cers, strict=True), 1):
         best = min(best, (wer, cer, float(epoch)))
         row = {"val/wer": wer, "val/cer": cer, "best/wer": best[0], "best/cer": best[1], "best/epoch": best[2]}
-        row |= {"val/wer_ensemble": 0.9 * wer, "train/loss": 3 * wer, "time/epoch_s": 5.0 + epoch}
+        row |= {"val/wer_ensemble": 0.9 * wer, "val/wer_best_peer": wer if planned.peers == 1 else 0.95 * wer}
+        row |= {"train/loss": 3 * wer, "time/epoch_s": 5.0 + epoch}
         rows.append(row)
     return rows
 

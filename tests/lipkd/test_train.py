@@ -18,11 +18,12 @@ import torch
 
 from lipkd import checkpoint
 from lipkd.config import TrialConfig, parse_config
+from lipkd.cost import peer_costs
 from lipkd.errors import LipkdError
 from lipkd.evaluate import evaluate, rates
 from lipkd.store import ClipStore
 from lipkd.text import letters
-from lipkd.train import distill_weight, fading_weight, fit, learning_rate
+from lipkd.train import deployed_cost, distill_weight, fading_weight, fit, learning_rate
 from lipkd.trial import TrialFolder
 
 COST = ("time/", "memory/", "system/")
@@ -75,6 +76,11 @@ def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> No
     assert last["val/wer"] == pytest.approx((last["val/wer/peer_0"] + last["val/wer/peer_1"]) / 2)
     best = next(metrics for step, metrics in reported if step == last["best/epoch"])
     assert last["best/wer_ensemble"] == best["val/wer_ensemble"]
+    assert last["best/wer_best_peer"] == best["val/wer_best_peer"]
+    (of_one,) = set(peer_costs(config, (24, 48, 3), 25.0))
+    assert reported[0][1]["cost/parameters"] == of_one.parameters
+    assert reported[0][1]["cost/multiply_adds_per_s"] == of_one.multiply_adds
+    assert "cost/parameters" not in last  # constant, so told once
     rows = folder.read_predictions("best")
     assert sorted(row["id"] for row in rows) == sorted(folder.split()["val"])
     assert all(len(row["hypotheses"]) == 2 and "ensemble" in row for row in rows)
@@ -84,6 +90,11 @@ def test_what_a_trial_leaves_behind(tiny_store: ClipStore, tmp_path: Path) -> No
     assert rates(reading)["val/wer"] == last["best/wer"]
     assert reading.posteriors[rows[0]["id"]].shape == (2, 18, 28)
     assert reading.posteriors[rows[0]["id"]].float().sum(-1) == pytest.approx(1, abs=0.01)
+
+
+def test_peers_of_different_widths_have_no_one_cost(tiny_store: ClipStore) -> None:
+    mixed = config_of(tiny_store, cohort={"method": "dml", "peers": 2, "widths": [0.25, 0.125]})
+    assert deployed_cost(mixed, (24, 48, 3), 25.0) == {}
 
 
 def test_a_closed_list_is_scored_beside_greedy(tiny_store: ClipStore, tmp_path: Path) -> None:
