@@ -4,12 +4,14 @@ Colours say the group (method and peers), the same on every page of a sweep: van
 measured against has colours that differ for colour-blind readers and stand on white and on black.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from dashboard.contrast import blended, readable_on
 from dashboard.mistakes import VISEME_OF, Confusion
 from dashboard.pairing import Gain, groups, width_value
 from dashboard.records import Curve, Trial
@@ -18,6 +20,8 @@ VANILLA = "#858b94"
 COLOURS = ("#2f7ed8", "#dd6b20", "#1f9e78", "#9b6fd4", "#d1508a", "#a08a16", "#2aa5c0", "#b5563f")
 TOUCHED_EPOCHS = 60  # about, of a curve
 MOST_ELEMENTS = 200  # marks of a chart that are elements of the page
+LIGHT_GROUND, DARK_GROUND = "#ffffff", "#15181c"  # of a page, as in .streamlit/config.toml
+FAINTEST = 0.15  # how much of its ground the cell of the rarest confusion covers, at least
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3])
 
 
@@ -193,26 +197,39 @@ def gain_dumbbells(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], r
     return layered(joined, dots, marks=len(rows), height=alt.Step(34))
 
 
-def confusion_map(confusions: Sequence[Confusion]) -> alt.LayerChart:
+def confusion_map(confusions: Sequence[Confusion], *, dark: bool) -> alt.LayerChart:
     """Said down, read across, a cell per confusion with its count; what looks alike lies beside each other. A cell
     can be chosen (the selection is called `cell`)."""
-    data = pd.DataFrame([{"said": c.said, "read": c.read, "times": c.times} for c in confusions])
+    most = max(c.times for c in confusions)
+    rows = []
+    for c in confusions:
+        cover = FAINTEST + (1 - FAINTEST) * math.sqrt(c.times / most)
+        ink = readable_on(blended(COLOURS[0], DARK_GROUND if dark else LIGHT_GROUND, cover))
+        rows.append({"said": c.said, "read": c.read, "times": c.times, "cover": cover, "ink": ink})
+    data = pd.DataFrame(rows)
     order = {letter: place for place, letter in enumerate([*dict.fromkeys(VISEME_OF.values()), *VISEME_OF])}
     names = sorted({*data["said"], *data["read"]}, key=lambda name: (order.get(name, len(order)), name))
     chosen = alt.selection_point(name="cell", fields=["said", "read"])
-    axis = alt.Axis(labelAngle=0, ticks=False, domain=False, labelOverlap=False, grid=True, gridOpacity=0.35)
+    # Vega-Lite would draw the grid over cells, and so through their counts; Streamlit would move the first labels.
+    axis = alt.Axis(
+        labelAngle=0,
+        labelFlush=False,
+        labelOverlap=False,
+        ticks=False,
+        domain=False,
+        grid=True,
+        gridOpacity=0.35,
+        zindex=0,
+    )
     base = alt.Chart(data).encode(
         x=alt.X("read:N", title="read", sort=names, scale=alt.Scale(domain=names), axis=axis),
         y=alt.Y("said:N", title="said", sort=names, scale=alt.Scale(domain=names), axis=axis),
         tooltip=["said", "read", "times"],
     )
     cells = base.mark_rect(cursor="pointer", cornerRadius=2, fill=COLOURS[0]).encode(
-        opacity=alt.Opacity("times:Q", scale=alt.Scale(type="sqrt", range=[0.15, 1]), legend=None)
+        opacity=alt.Opacity("cover:Q", scale=None, legend=None)
     )
-    counts = base.mark_text(fontSize=10, color="#858b94").encode(
-        text="times:Q",
-        color=alt.condition(f"datum.times > {data['times'].max() / 4}", alt.value("white"), alt.value("#858b94")),
-    )
+    counts = base.mark_text(fontSize=11).encode(text="times:Q", color=alt.Color("ink:N", scale=None, legend=None))
     chart: alt.LayerChart = (cells.add_params(chosen) + counts).properties(height=alt.Step(19))
     return chart
 

@@ -87,7 +87,7 @@ def confused(a: Reader, *, of_visemes: bool) -> None:
         st.html(markup.sentences([told]))
     left, right = st.columns([7, 4], gap="medium")
     with left:
-        chart = charts.confusion_map(found)
+        chart = charts.confusion_map(found, dark=shell.is_dark())
         event = st.altair_chart(
             chart, on_select="rerun", key=f"map {of_visemes}", alt="How often each was read as each other"
         )

@@ -83,5 +83,5 @@ def test_regressions_the_worst_first_and_only_of_clips_that_both_have_read() -> 
 
 
 def test_the_map_is_a_chart_with_cells_to_choose() -> None:
-    spec = charts.confusion_map(mistakes.letter_confusions(EVERY)).to_dict()
+    spec = charts.confusion_map(mistakes.letter_confusions(EVERY), dark=False).to_dict()
     assert spec["params"][0]["name"] == "cell" or "params" in spec["layer"][0]
