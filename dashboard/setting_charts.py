@@ -69,7 +69,7 @@ def parallel(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], *, dark
 
 def importance_bars(rows: Sequence[dict[str, Any]], *, dark: bool) -> alt.LayerChart:
     """A bar per parameter: `parameter` and `share` in percent, which stands beside it."""
-    room = alt.Scale(padding=48, domainMin=0)  # for the text of the longest bar
+    room = alt.Scale(domain=[0, 1.2 * max(row["share"] for row in rows)])  # for the text of the longest bar
     x = alt.X("share:Q", title="share of the WER's variance, %", scale=room)
     y = alt.Y("parameter:N", title=None, sort=None, axis=alt.Axis(labelLimit=420))
     said = tips("parameter", "values") + tips("share:Q", format=".1f")
