@@ -184,7 +184,7 @@ class Trainer:
                 "best/wer_ensemble": metrics["val/wer_ensemble"],
                 "best/wer_best_peer": metrics["val/wer_best_peer"],
             }
-        metrics |= self.best | (self.cost if self.epoch == 1 else {})
+        metrics |= self.best | self.cost
         self._keep_predictions(reading, better=better)
         metrics["time/clips_per_s"] = len(self.train_clips) / train_seconds
         metrics["time/epoch_s"] = time.monotonic() - began
