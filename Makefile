@@ -68,7 +68,7 @@ chaos: setup
 
 browser: setup
 	@$(MAKE) --no-print-directory system DEBIAN=nginx-light
-	$(BIN)/pytest tests/dashboard
+	$(BIN)/pytest tests/dashboard -m 'storm or not storm'
 	$(BIN)/python -m tests.dashboard.live 20
 	$(BIN)/python -m tests.dashboard.screenshots docs/screenshots
 

@@ -104,6 +104,7 @@ def test_without_playwright_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "install it with `pip install 'lipkd[dev]'`" in capsys.readouterr().err
 
 
+@pytest.mark.storm
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_a_miniature(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
