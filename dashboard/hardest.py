@@ -22,7 +22,7 @@ class Reading:
     edits: int
     words: int
     reference: str
-    said: str
+    hypothesis: str
     missed: tuple[str, ...]
 
     @property
@@ -42,7 +42,7 @@ class Readings:
 class HardClip:
     """A clip over the trials that have read it: `wrong` of `read` not word for word; `best` is the place of the trial
     with the `lowest_wer` (the first of several). `missed` are the words that most lack, with in how many trials;
-    `said` the wrong hypothesis that most have, in `alike` trials."""
+    `hypothesis` the wrong one that most have, in `alike` trials."""
 
     clip: str
     reference: str
@@ -52,7 +52,7 @@ class HardClip:
     lowest_wer: float
     best: int
     missed: tuple[tuple[str, int], ...]
-    said: str
+    hypothesis: str
     alike: int
 
 
@@ -71,7 +71,7 @@ def _reading(reference: str, comparison: Comparison) -> Reading:
         edits=comparison.word_edits,
         words=comparison.words,
         reference=reference,
-        said=" ".join(edit.hypothesis for edit in comparison.edits if edit.hypothesis),
+        hypothesis=" ".join(edit.hypothesis for edit in comparison.edits if edit.hypothesis),
         missed=tuple(edit.reference for edit in comparison.edits if edit.reference and edit.kind != "equal"),
     )
 
@@ -91,7 +91,7 @@ def _hard_clip(clip: str, found: Sequence[tuple[int, Reading]]) -> HardClip:
     best, lowest = min(found, key=lambda pair: pair[1].wer)
     wrong = [reading for _, reading in found if reading.edits]
     missed = Counter(word for reading in wrong for word in set(reading.missed))
-    said, alike = _commonest(Counter(reading.said for reading in wrong))[0] if wrong else ("", 0)
+    hypothesis, alike = _commonest(Counter(reading.hypothesis for reading in wrong))[0] if wrong else ("", 0)
     return HardClip(
         clip=clip,
         reference=lowest.reference,
@@ -101,7 +101,7 @@ def _hard_clip(clip: str, found: Sequence[tuple[int, Reading]]) -> HardClip:
         lowest_wer=lowest.wer,
         best=best,
         missed=tuple(_commonest(missed)[:MISSED]),
-        said=said,
+        hypothesis=hypothesis,
         alike=alike,
     )
 
@@ -141,7 +141,7 @@ def table_rows(rows: Sequence[HardClip], names: Sequence[str]) -> list[dict[str,
             "lowest": row.lowest_wer,
             "reference": row.reference,
             "missed": ", ".join(f"{word} ({times})" for word, times in row.missed),
-            "said": f"{row.said or '(nothing)'} ({row.alike})" if row.alike else "",
+            "hypothesis": f"{row.hypothesis or '(nothing)'} ({row.alike})" if row.alike else "",
             "best": names[row.best],
         }
         for row in rows

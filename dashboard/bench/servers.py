@@ -40,9 +40,7 @@ def serving(command: str, mlruns: Path) -> Iterator[Served]:
     """`lipkd dashboard` or `lipkd ui` on a tracking folder, on a free port; raises LipkdError when it ends by itself.
 
     What the dashboard encodes goes to a folder beside the runs: nothing is there from an earlier use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     called = [sys.executable, "-m", "lipkd", command, "--mlruns", str(mlruns), "--port", str(port)]
     root = str(Path(__file__).parent.parent.parent)
@@ -54,7 +52,7 @@ def serving(command: str, mlruns: Path) -> Iterator[Served]:
     with open(log, "wb") as output:
         process = subprocess.Popen(called, stdout=output, stderr=output, env=environment)
     try:
-        _wait(address + HEALTH[command], process, log)
+        wait_for(address + HEALTH[command], process, log)
         yield Served(address, process.pid, time.perf_counter() - began)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -65,7 +63,15 @@ def serving(command: str, mlruns: Path) -> Iterator[Served]:
             process.wait()
 
 
-def _wait(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Return when the address answers; raises LipkdError with the log's last line when its process ends by itself."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if process.poll() is not None:

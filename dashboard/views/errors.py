@@ -208,7 +208,7 @@ def over_trials(trials: Mapping[str, Trial], of: int) -> None:
         "lowest": number("Lowest", format="%.0f %%", help="WER of the trial that read it best", width=70),
         "reference": "Said",
         "missed": text("Words missed", help="In so many trials"),
-        "said": text("Read as", help="The commonest wrong reading, by so many trials"),
+        "hypothesis": text("Read as", help="The commonest wrong reading, by so many trials"),
         "best": text("Best read by", help="Of several that read it equally well, the one with the lowest WER in all"),
     }
     if (at := clicked(shown, "hardest", columns)) is not None:

@@ -4,7 +4,7 @@
 
 a  kills at random moments of workers, driver, syncer and MLflow server, from a seed each
 b  the MLflow server away for a whole sweep
-c  a thousand trials that train nothing: what each costs, and whether all arrives; half an hour, only when named
+c  a thousand trials that train nothing: what each costs, and whether all arrives; long, so only when named
 d  eight real trials as a sweep, over the same trials bare
 f  a disk that fills up under a running sweep
 """

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,15 +14,16 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dashboard.bench.servers import free_port
 from lipkd.lock import is_held
 from lipkd.store import StoreWriter
+from tests.measured import OF_THE_MACHINE
 from tests.tuning.store_picture import RunPicture, picture_of
 from tuning.record import trial_folders
 from tuning.tracking import NoAnswer, connect, default_uri
 
 ROOT = Path(__file__).parent.parent.parent
 SERVER_S = 120.0
-CHANGING = ("time/", "memory/", "system/")  # metrics that no two runs share
 
 
 def make_store(path: Path) -> Path:
@@ -164,12 +164,6 @@ class Server:
             self.process = None
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def children(pid: int) -> list[int]:
     """The processes that a process has started, from /proc."""
     found = []
@@ -211,7 +205,7 @@ def picture_without_times(uri: str) -> dict[str, list[RunPicture]]:
                 run.status,
                 {k: v for k, v in run.tags.items() if k not in tags},
                 run.params,
-                [(key, step, 0, value) for key, step, _, value in run.points if not key.startswith(CHANGING)],
+                [(key, step, 0, value) for key, step, _, value in run.points if not key.startswith(OF_THE_MACHINE)],
                 run.files,
             )
             for run in runs

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.chaos.arena import free_port
+from dashboard.bench.servers import free_port
 
 
 class Missing(RuntimeError):

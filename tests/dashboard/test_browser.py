@@ -8,9 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +16,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
+from dashboard.bench.servers import free_port, wait_for
 from dashboard.records import read_sweeps, read_trials
 from lipkd.store import ClipStore
 from tests.dashboard.filmed import film, needs_ffmpeg, store_of
@@ -116,30 +114,17 @@ def root(tracked: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 @contextlib.contextmanager
 def serve(tracking: str, log: Path) -> Iterator[str]:
     """The address of a dashboard for as long as the block runs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     start = "import sys; from dashboard.launch import run_dashboard as run; run(sys.argv[1], port=int(sys.argv[2]))"
     with open(log, "wb") as output:
         server = subprocess.Popen([sys.executable, "-c", start, tracking, str(port)], stdout=output, stderr=output)
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait(f"{address}/_stcore/health", server)
+        wait_for(f"{address}/_stcore/health", server, log)
         yield address
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(30)
-
-
-def _wait(address: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        assert server.poll() is None, "the dashboard ended by itself"
-        try:
-            urllib.request.urlopen(address, timeout=1).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise AssertionError(f"{address} does not answer")
 
 
 @pytest.fixture(scope="module")

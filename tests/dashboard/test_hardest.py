@@ -29,7 +29,7 @@ def test_clips_are_counted_over_the_trials_that_read_them() -> None:
             lowest_wer=1 / 3,
             best=0,
             missed=(("blue", 3), ("now", 1)),
-            said="set green now",
+            hypothesis="set green now",
             alike=2,
         ),
         HardClip("easy", "bin red", 1, 3, (0 + 0 + 1 / 2) / 3, 0.0, 0, (("bin", 1),), "pin red", 1),
@@ -52,7 +52,7 @@ def test_a_word_counts_once_for_a_trial_and_ties_go_by_name() -> None:
     said = [readings([Prediction("a/b", "red red lay", (text,), "")]) for text in ("bed bed lay", "red red")]
     (row,) = hard_clips(said)
     assert row.missed == (("lay", 1), ("red", 1))
-    assert (row.said, row.alike) == ("bed bed lay", 1)
+    assert (row.hypothesis, row.alike) == ("bed bed lay", 1)
 
 
 def test_a_word_that_was_read_is_not_missed() -> None:
@@ -63,7 +63,7 @@ def test_a_word_that_was_read_is_not_missed() -> None:
 
 def test_more_words_than_there_are_count_as_wrong_and_nothing_is_missed() -> None:
     (row,) = hard_clips([trial(odd="lay now")])
-    assert (row.wrong, row.mean_wer, row.missed, row.said) == (1, 1.0, (), "lay now")
+    assert (row.wrong, row.mean_wer, row.missed, row.hypothesis) == (1, 1.0, (), "lay now")
 
 
 def test_the_best_peer_of_a_cohort_counts() -> None:
@@ -73,7 +73,7 @@ def test_the_best_peer_of_a_cohort_counts() -> None:
         Prediction("a/c", "lay", ("lay",) * 3, ""),
     ]
     found = readings(said)
-    assert (found.voice, found.clips["a/b"].said) == ("peer 2", "bin rad")
+    assert (found.voice, found.clips["a/b"].hypothesis) == ("peer 2", "bin rad")
 
 
 def test_sentences() -> None:
@@ -99,7 +99,7 @@ def test_who_is_left_out() -> None:
 
 def test_rows_of_the_table() -> None:
     hard, easy, odd = hardest.table_rows(hard_clips([FIRST, SECOND, THIRD]), ["one", "two", "three"])
-    assert (hard["missed"], hard["said"], hard["best"]) == ("blue (3), now (1)", "set green now (2)", "one")
-    assert (easy["wrong"], easy["read"], odd["said"]) == (1, 3, "")
+    assert (hard["missed"], hard["hypothesis"], hard["best"]) == ("blue (3), now (1)", "set green now (2)", "one")
+    assert (easy["wrong"], easy["read"], odd["hypothesis"]) == (1, 3, "")
     (silent,) = hardest.table_rows(hard_clips([trial(odd="")]), ["one"])
-    assert silent["said"] == "(nothing) (1)"
+    assert silent["hypothesis"] == "(nothing) (1)"

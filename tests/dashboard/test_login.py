@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 import dashboard
+from dashboard.bench.servers import free_port
 from preprocessing.synth import draw_clip, write_video
-from tests.chaos.arena import free_port
 from tests.dashboard.deployed import deploy
 from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, PLAYER, Tab, serve
 

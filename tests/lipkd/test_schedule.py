@@ -13,8 +13,8 @@ from lipkd.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.store import ClipStore
 from lipkd.train import Trainer, fit, learning_rate
 from lipkd.trial import Takeover, TrialFolder
+from tests.measured import numbers
 
-COST = ("time/", "memory/", "system/", "schedule/")
 RATE = "training.learning_rate"
 
 
@@ -23,12 +23,6 @@ def config_of(store: ClipStore, **parts: Any) -> TrialConfig:
     training = {"epochs": 4, "batch_size": 4, "threads": 1, **parts.pop("training", {})}
     network = {"name": "lipnet-128", "width": 0.05}
     return parse_config({"data": data, "network": network, "training": training, **parts})
-
-
-def numbers(folder: Path) -> list[dict[str, float]]:
-    reports = TrialFolder(folder).reports()
-    assert [r.step for r in reports] == list(range(1, len(reports) + 1))
-    return [{k: v for k, v in r.metrics.items() if not k.startswith(COST)} for r in reports]
 
 
 def test_what_holds_when() -> None:
@@ -88,7 +82,7 @@ def test_a_change_has_its_effect_from_the_next_epoch_on(
     changed = with_changes(plain, [Change(after=2, values={key: value})])
     for name, config in (("plain", plain), ("changed", changed)):
         fit(config, tmp_path / name)
-    before, after = numbers(tmp_path / "plain"), numbers(tmp_path / "changed")
+    before, after = (numbers(tmp_path / name, beside=("schedule/",)) for name in ("plain", "changed"))
     assert after[:2] == before[:2]
     assert after[2]["val/ctc"] != before[2]["val/ctc"]
     told = [r.metrics[f"schedule/{key}"] for r in TrialFolder(tmp_path / "changed").reports()]
@@ -132,7 +126,7 @@ def test_a_trial_trained_up_to_an_epoch_waits_there_with_a_checkpoint(tiny_store
         assert len(folder.reports()) == checkpoint.load(folder.checkpoint("last"))[1]["epoch"] == until
     fit(config, folder.path, until=9, watched=[RATE])
     assert folder.state()["state"] == "finished"
-    assert numbers(folder.path) == numbers(tmp_path / "whole")
+    assert numbers(folder.path, beside=("schedule/",)) == numbers(tmp_path / "whole")
     assert [r.metrics[f"schedule/{RATE}"] for r in folder.reports()] == [6e-4] * 4
 
 

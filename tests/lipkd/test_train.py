@@ -25,20 +25,13 @@ from lipkd.store import ClipStore
 from lipkd.text import letters
 from lipkd.train import deployed_cost, distill_weight, fading_weight, fit, learning_rate
 from lipkd.trial import TrialFolder
-
-COST = ("time/", "memory/", "system/")
+from tests.measured import numbers
 
 
 def config_of(store: ClipStore, **parts: Any) -> TrialConfig:
     data = {"store": str(store.path), "scenario": "unseen", "val_speakers": ["cleo"]}
     training = {"epochs": 3, "batch_size": 4, "threads": 1, **parts.pop("training", {})}
     return parse_config({"data": data, "network": {"width": 0.125}, "training": training, **parts})
-
-
-def numbers(folder: Path) -> list[tuple[int, dict[str, float]]]:
-    """Every metric of every epoch that doesn't measure the machine."""
-    reports = TrialFolder(folder).reports()
-    return [(r.step, {k: v for k, v in r.metrics.items() if not k.startswith(COST)}) for r in reports]
 
 
 def weights(folder: Path, which: str = "last") -> dict[str, torch.Tensor]:
@@ -144,7 +137,7 @@ def test_views_of_their_own_change_what_the_second_peer_sees(tiny_store: ClipSto
     cohorts: tuple[dict[str, str], ...] = ({}, {"views": "per-peer"}, {"method": "consistency"})
     for name, cohort in zip("abc", cohorts, strict=True):
         fit(config_of(tiny_store, cohort={"peers": 2, **cohort}, training={"epochs": 1}), tmp_path / name)
-    a, b, c = ([numbers(tmp_path / name)[0][1][f"train/ctc/peer_{i}"] for i in (0, 1)] for name in "abc")
+    a, b, c = ([numbers(tmp_path / name)[0][f"train/ctc/peer_{i}"] for i in (0, 1)] for name in "abc")
     assert a[0] == b[0] and a[1] != b[1]
     assert a[0] != c[0] and a[1] != c[1]
 
@@ -157,7 +150,7 @@ def test_peer_0_of_two_independent_peers_trains_like_vanilla(tiny_store: ClipSto
     names = [name for name in vanilla if name.startswith("model/peers.0.")]
     assert names and all(torch.equal(vanilla[name], two[name]) for name in names)
     for step in range(3):
-        metrics = [numbers(tmp_path / str(p))[step][1] for p in (1, 2)]
+        metrics = [numbers(tmp_path / str(p))[step] for p in (1, 2)]
         assert metrics[0]["train/ctc/peer_0"] == metrics[1]["train/ctc/peer_0"]
         assert metrics[0]["val/wer/peer_0"] == metrics[1]["val/wer/peer_0"]
 
@@ -219,7 +212,7 @@ def test_averaged_weights_are_read_kept_and_resumed(tiny_store: ClipStore, tmp_p
     for which in ("last", "best"):
         rows = TrialFolder(tmp_path / "whole").read_predictions(which)
         assert evaluate(tmp_path / "whole", which=which, device="cpu").rows == rows
-    ctc = [numbers(tmp_path / name)[-1][1] for name in ("whole", "plain")]
+    ctc = [numbers(tmp_path / name)[-1] for name in ("whole", "plain")]
     assert ctc[0]["train/ctc/peer_0"] == ctc[1]["train/ctc/peer_0"] and ctc[0]["val/ctc"] != ctc[1]["val/ctc"]
 
 

@@ -18,6 +18,7 @@ from lipkd.schedule import config_at, value_of, with_changes
 from lipkd.store import ClipStore
 from lipkd.train import fit
 from lipkd.trial import Journal, Takeover, TrialFolder
+from tests.measured import numbers
 from tests.tuning.trials import trial_config, write_trial
 from tuning.best import best_trial, config_behind
 from tuning.generations import decisions, reached, refuse_strangers, run_generations, take_over
@@ -28,7 +29,6 @@ from tuning.sweep_file import SweepConfig, load_sweep
 RATE = "training.learning_rate"
 RATES = (1e-2, 1e-3, 2e-3, 1e-1)
 EPOCHS = 6
-COST = ("time/", "memory/", "system/")
 
 
 def sweep(**scheduler: Any) -> SweepConfig:
@@ -313,9 +313,9 @@ def test_an_empty_sweep_has_no_best(tmp_path: Path) -> None:
         best_trial(tmp_path, sweep())
 
 
-def numbers(folder: Path) -> list[dict[str, float]]:
-    reports = TrialFolder(folder).reports()
-    return [{k: v for k, v in r.metrics.items() if not k.startswith((*COST, "schedule/", "best/"))} for r in reports]
+def trained(folder: Path) -> list[dict[str, float]]:
+    """What a training came to, whatever was chosen on the way."""
+    return numbers(folder, beside=("schedule/", "best/"))
 
 
 def test_the_best_schedule_trained_again_is_the_best_trial_to_the_bit(
@@ -357,10 +357,10 @@ def test_the_best_schedule_trained_again_is_the_best_trial_to_the_bit(
     assert [len(taken[epoch]) for epoch in (2, 4)] == [1, 1]
     taker = TrialFolder(folder / taken[4][0][0])
     again = fit(config_behind(taker, 6), tmp_path / "again")
-    mine = numbers(taker.path)
-    donor = numbers(folder / taken[4][0][1])
-    assert numbers(tmp_path / "again")[4:] == mine[4:] and mine[3] != donor[3]
-    assert numbers(tmp_path / "again")[2:4] == donor[2:4]
+    mine = trained(taker.path)
+    donor = trained(folder / taken[4][0][1])
+    assert trained(tmp_path / "again")[4:] == mine[4:] and mine[3] != donor[3]
+    assert trained(tmp_path / "again")[2:4] == donor[2:4]
     assert again["schedule/cohort.weight"] == taker.lineage()[-1].values["cohort.weight"]
     assert all(f"schedule/{key}" in r.metrics for key in plan.stopping.mutate for r in taker.reports())
     # What the sweep's end tells the reader to do gives the best value that any trial had.
@@ -370,5 +370,5 @@ def test_the_best_schedule_trained_again_is_the_best_trial_to_the_bit(
     text = capsys.readouterr().out
     assert text.startswith(f"# the best of sweep p: {winner.name}, epoch {epoch}, val/ctc {value:.4g}\n")
     fit(parse_config(yaml.safe_load(text)), tmp_path / "best")
-    assert numbers(tmp_path / "best")[epoch - 1] == numbers(winner.path)[epoch - 1]
-    assert numbers(tmp_path / "best")[epoch - 1]["val/ctc"] == value
+    assert trained(tmp_path / "best")[epoch - 1] == trained(winner.path)[epoch - 1]
+    assert trained(tmp_path / "best")[epoch - 1]["val/ctc"] == value

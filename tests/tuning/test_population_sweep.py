@@ -17,6 +17,7 @@ from lipkd.store import ClipStore
 from lipkd.train import fit
 from lipkd.trial import TrialFolder
 from tests.chaos.arena import workers
+from tests.measured import numbers
 from tests.tuning.store_picture import picture
 from tuning.generations import decisions, run_generations
 from tuning.plan import Planned, Planner
@@ -46,14 +47,6 @@ def file(tmp_path: Path, tiny_store: ClipStore) -> Path:
     path = tmp_path / "people.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
-
-
-def numbers(folder: Path) -> list[tuple[int, dict[str, float]]]:
-    reports = TrialFolder(folder).reports()
-    return [
-        (r.step, {k: v for k, v in r.metrics.items() if not k.startswith(("time/", "memory/", "system/"))})
-        for r in reports
-    ]
 
 
 def since(trial: TrialFolder) -> str:
