@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -53,23 +52,6 @@ def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
         raise LipkdError(f"checkpoint {path}: not there; the trial has not finished an epoch yet") from error
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise LipkdError(f"checkpoint {path}: not a checkpoint of lipkd ({error})") from error
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as named tensors `optimizer/INDEX/KEY`."""
-    state = optimizer.state_dict()["state"]
-    return {f"optimizer/{index}/{key}": value for index, entry in state.items() for key, value in entry.items()}
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put the tensors of `optimizer_tensors` back."""
-    whole = optimizer.state_dict()
-    whole["state"] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer/"):
-            _, index, key = name.split("/")
-            whole["state"].setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict(whole)
 
 
 def read_with(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -123,7 +123,8 @@ class CohortConfig(Strict):
 
 
 class TrainingConfig(Strict):
-    """Optimisation. `word_weight` is the strength of the word-level warm start, gone after `word_share`
+    """Optimisation. `optimizer` moves all weights by AdamW, or the recurrent matrices by Muon (lipkd/optimizer.py).
+    `word_weight` is the strength of the word-level warm start, gone after `word_share`
     of the epochs (`fading_weight`); `patience` 0 means no early stopping; `ema` is the decay per step of the
     averaged weights that are evaluated and kept instead of the trained ones (lipkd/averaging.py), 0 for none.
 
@@ -133,6 +134,7 @@ class TrainingConfig(Strict):
 
     epochs: int = Field(100, ge=1, le=100_000)
     batch_size: int = Field(8, ge=1, le=4096)
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = Field(6e-4, gt=0, le=1)
     weight_decay: float = Field(1e-2, ge=0, le=1)
     warmup_share: Share = 0.1

@@ -1,7 +1,7 @@
 """Train one trial: a cohort on one split of one clip store, epoch by epoch, resumable to the bit.
 
     for every epoch
-        for every batch: losses of all peers → gradients → clip per peer → AdamW at the scheduled rate
+        for every batch: losses of all peers → gradients → clip per peer → optimiser at the scheduled rate
                          → the averages of the weights follow, where they are wanted
         read the validation clips → metrics
         predictions and checkpoints → journal line → report
@@ -34,6 +34,7 @@ from lipkd.evaluate import Reading, rates, read_clips
 from lipkd.files import write_atomic, write_json, write_jsonl
 from lipkd.initial import find_source, start_from
 from lipkd.lock import only_one
+from lipkd.optimizer import CohortOptimizer, learning_rate
 from lipkd.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.seeds import generator
 from lipkd.splits import make_split
@@ -117,7 +118,7 @@ class Trainer:
         begins = not folder.checkpoint("last").is_file()
         self.initial = self._initialise() if begins and config.training.init_from else None
         self.averaged = averaged_copy(self.cohort) if config.training.ema else self.cohort  # what reads, and is kept
-        self.optimizer = make_optimizer(self.cohort, config.training)
+        self.optimizer = CohortOptimizer(self.cohort, config.training)
         self.epoch = 0
         self.until: int | None = None
         self.best: dict[str, float] = {"best/wer": math.inf, "best/cer": math.inf, "best/epoch": 0}
@@ -194,7 +195,6 @@ class Trainer:
         config = config_at(self.scheduled, self.epoch)
         training = config.training
         self.cohort.adopt(config)
-        self.optimizer.param_groups[0]["weight_decay"] = training.weight_decay  # the others don't decay
         weight = distill_weight(config, self.epoch)
         word_weight = fading_weight(training, self.epoch)
         draws = [
@@ -213,17 +213,14 @@ class Trainer:
         for index, batch in enumerate(batches):
             step = self.epoch * steps + index
             rate = learning_rate(training, step, training.epochs * steps)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
             with autocast(self.device, training.precision):
                 losses = self.cohort.losses(
                     batch.to(self.device), weight=weight, word_weight=word_weight, generators=draws
                 )
-            self.optimizer.zero_grad(set_to_none=True)
             losses.total.backward()
             for parameters in self.cohort.parameter_groups():
                 torch.nn.utils.clip_grad_norm_(parameters, training.clip_norm)
-            self.optimizer.step()
+            self.optimizer.step(rate, training.weight_decay)
             if training.ema:
                 follow(self.averaged, self.cohort, training.ema, step)
             for name, value in losses.terms.items():
@@ -254,7 +251,7 @@ class Trainer:
             model = {f"model/{name}": value for name, value in self.cohort.state_dict().items()}
             if training.ema:
                 model |= {f"{checkpoint.AVERAGE}{name}": value for name, value in self.averaged.state_dict().items()}
-            state = model | checkpoint.optimizer_tensors(self.optimizer)
+            state = model | self.optimizer.tensors()
             checkpoint.save(self.folder.checkpoint("last"), state, self._info())
 
     def _info(self) -> dict[str, Any]:
@@ -290,25 +287,9 @@ class Trainer:
         self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))
         if self.config.training.ema:
             self.averaged.load_state_dict(checkpoint.tensors_under(tensors, checkpoint.AVERAGE))
-        checkpoint.restore_optimizer(self.optimizer, tensors)
+        self.optimizer.restore(tensors)
         self.epoch = info["epoch"]
         self.best = info["best"]
-
-
-def make_optimizer(cohort: Cohort, training: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW; weights decay, biases and the scales of normalisation don't."""
-    decayed = [p for p in cohort.parameters() if p.squeeze().ndim >= 2]
-    others = [p for p in cohort.parameters() if p.squeeze().ndim < 2]
-    groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.98))
-
-
-def learning_rate(training: TrainingConfig, step: int, steps: int) -> float:
-    """One cycle (Smith & Topin 2017): linear warm-up over `warmup_share` of all steps, then a cosine to zero."""
-    warmup = training.warmup_share * steps
-    if step < warmup:
-        return training.learning_rate * (step + 1) / (warmup + 1)
-    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
 def deployed_cost(config: TrialConfig, picture: tuple[int, int, int], fps: float) -> dict[str, float]:

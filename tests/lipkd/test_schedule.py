@@ -9,9 +9,10 @@ from lipkd import checkpoint
 from lipkd.config import MAY_CHANGE, PARTS, Change, TrialConfig, parse_config
 from lipkd.errors import LipkdError
 from lipkd.files import write_jsonl
+from lipkd.optimizer import learning_rate
 from lipkd.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.store import ClipStore
-from lipkd.train import Trainer, fit, learning_rate
+from lipkd.train import Trainer, fit
 from lipkd.trial import Takeover, TrialFolder
 from tests.measured import numbers
 
