@@ -9,17 +9,19 @@ on its plateau without it: on the Italian corpus the warm start reached in 7 epo
 with layer normalisation of each frame, and 10 or more with batch normalisation. It takes light and skin
 out, and a clip's values do not depend on the clips beside it. Pooling comes before the normalisation: a
 quarter of the work. Padded frames are zeroed before every convolution, left out of the statistics and
-packed away from the GRU, so a clip gives the same logits alone and in any batch.
+kept from the GRU (lipkd/recurrent.py), so a clip gives the same logits alone and in any batch.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lipkd.errors import LipkdError
+from lipkd.recurrent import run_gru
 
 # name → channels of the three convolutions, hidden units of each GRU direction. The first is the
 # paper's, the other two are the thesis's narrow networks.
@@ -168,13 +170,8 @@ class LipNet(nn.Module):
         self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """The recurrent layers: features (B, T, features) to hidden states (B, T, 2·hidden) and logits (B, T, V)."""
-        hidden, n_frames = features, features.shape[1]
+        hidden = features
         with torch.autocast(features.device.type, enabled=False):  # small recurrent products gain nothing from bf16
             for gru in self.recurrent:
-                packed = nn.utils.rnn.pack_padded_sequence(
-                    hidden, lengths.clamp(min=1), batch_first=True, enforce_sorted=False
-                )
-                packed, _ = gru(packed)
-                hidden, _ = nn.utils.rnn.pad_packed_sequence(packed, batch_first=True, total_length=n_frames)
-                hidden = dropout(hidden, self.dropout_share, generator)
+                hidden = dropout(run_gru(cast("nn.GRU", gru), hidden, lengths), self.dropout_share, generator)
             return hidden, self.output(hidden)
