@@ -44,13 +44,16 @@ def test_muon_moves_recurrent_matrices_evenly_in_all_directions_and_adamw_the_re
         if name not in matrices:
             assert torch.equal(move, plain[name]), name
             continue
-        # Newton-Schulz leaves singular values near 1; the update is 0.2 · rate · √max(rows, columns) times that.
-        left, spread, right = torch.linalg.svd(move, full_matrices=False)
-        sizes = spread / (0.2 * RATE * max(move.shape) ** 0.5)
-        assert sizes.min() > 0.6 and sizes.max() < 1.3, name
-        # Its directions are those of the gradient: U Vᵀ of the same decomposition, against it.
-        u, _, v = torch.linalg.svd(gradients[name], full_matrices=False)
-        assert torch.nn.functional.cosine_similarity((left @ right).flatten(), -(u @ v).flatten(), dim=0) > 0.98, name
+        for gate, slope in zip(move.chunk(3), gradients[name].chunk(3), strict=True):
+            # Newton-Schulz leaves singular values near 1, but for the few that were tiny in a square matrix; the update
+            # is 0.2 · rate · √max(rows, columns) times that.
+            left, spread, right = torch.linalg.svd(gate, full_matrices=False)
+            sizes = spread / (0.2 * RATE * max(gate.shape) ** 0.5)
+            assert sizes.quantile(0.1) > 0.6 and sizes.max() < 1.3, name
+            # Its directions are those of the gradient: U Vᵀ of the same decomposition, against it.
+            u, _, v = torch.linalg.svd(slope, full_matrices=False)
+            alike = torch.nn.functional.cosine_similarity((left @ right).flatten(), -(u @ v).flatten(), dim=0)
+            assert alike > 0.95, name
 
 
 def test_weights_decay_under_both_parts_and_biases_do_not() -> None:
@@ -81,7 +84,7 @@ def test_muon_goes_on_from_a_checkpoint_to_the_bit(tiny_store: ClipStore, tmp_pa
     assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
     one, other = (checkpoint.load(tmp_path / name / "checkpoints/last.safetensors")[0] for name in ("whole", "parts"))
     assert one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
-    assert sum(name.startswith("muon/") for name in one) == 16  # the momentum of eight matrices of each peer
+    assert sum(name.startswith("muon/") for name in one) == 48  # the momentum of 3 gates of 8 matrices of each peer
     if method == "independent":  # the second peer is nothing to the first
         alone = config.model_copy(update={"cohort": config.cohort.model_copy(update={"peers": 1})})
         fit(alone, tmp_path / "alone")
