@@ -8,12 +8,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from lipkd.batches import Batch, ClipReader
 from lipkd.config import TrialConfig, parse_config
@@ -21,6 +23,7 @@ from lipkd.cost import Cost, network_cost
 from lipkd.deployed import LipReader
 from lipkd.errors import LipkdError
 from lipkd.network import LipNet, network_shape
+from lipkd.recurrent import run_gru, run_packed
 from lipkd.store import Frames, StoreWriter
 from lipkd.text import LETTERS
 from lipkd.train import Trainer
@@ -103,6 +106,32 @@ def bench_step(load: Load, methods: Sequence[str], *, turns: int = 15) -> Iterat
             (walls, processors), (control_walls, control_processors) = _columns(clock), _columns(clocks[CONTROL])
             wall, processor = Ratio.of(walls, control_walls), Ratio.of(processors, control_processors)
             yield StepCost(method, median(walls) / STEPS, wall, processor)
+
+
+def bench_gru(load: Load, widths: Sequence[float], *, turns: int = 15) -> Iterator[tuple[float, float, Ratio]]:
+    """Learning in the recurrent layers as peers do on a processor, over torch.nn.GRU on the same clips: for each width
+    milliseconds of ours (median), milliseconds of torch's, and the ratio."""
+    if load.threads:
+        torch.set_num_threads(load.threads)
+    lengths = torch.full((load.batch_size,), load.frames)
+    for width in widths:
+        shape = network_shape(load.network, width, picture=(*load.crop, 3), symbols=len(LETTERS) + 1)
+        torch.manual_seed(0)
+        network = LipNet(shape)
+        features = torch.randn(load.batch_size, load.frames, shape.features, requires_grad=True)
+
+        def learn(run: Callable[[nn.GRU, Tensor, Tensor], Tensor], network: LipNet, hidden: Tensor) -> None:
+            for gru in network.recurrent:
+                hidden = run(cast("nn.GRU", gru), hidden, lengths)
+            hidden.square().mean().backward()
+
+        work: dict[str, list[Callable[[], object]]] = {
+            "ours": [partial(learn, run_gru, network, features)],
+            "torch": [partial(learn, run_packed, network, features)],
+        }
+        clocks = in_turns(work, turns)
+        ours, torchs = ([wall for wall, _ in clocks[name]] for name in ("ours", "torch"))
+        yield 1000 * median(ours), 1000 * median(torchs), Ratio.of(ours, torchs)
 
 
 def bench_reading(load: Load, widths: Sequence[float], *, turns: int = 15) -> list[ReadingCost]:
@@ -216,7 +245,7 @@ def _reader(load: Load, width: float) -> LipReader:
     return LipReader(LipNet(shape), card, load.device)
 
 
-What = Literal["step", "predict"]
+What = Literal["step", "gru", "predict"]
 
 
 def report(what: What, load: Load, *, methods: Sequence[str], widths: Sequence[float], turns: int) -> Iterator[str]:
@@ -225,6 +254,11 @@ def report(what: What, load: Load, *, methods: Sequence[str], widths: Sequence[f
         yield f"{'':16} {'ms a step':>9}  {'ratio, wall clock':>22}  {'ratio, processor time':>22}"
         for s in bench_step(load, methods, turns=turns):
             yield f"{s.method:16} {1000 * s.seconds:9.1f}  {s.wall!s:>22}  {s.processor!s:>22}"
+        return
+    if what == "gru":
+        yield f"{'width':>6} {'ms, ours':>9} {'ms, torch':>9}  {'ratio, wall clock':>22}"
+        for width, (ours, torchs, ratio) in zip(widths, bench_gru(load, widths, turns=turns), strict=True):
+            yield f"{width:6g} {ours:9.1f} {torchs:9.1f}  {ratio!s:>22}"
         return
     yield f"{'':6} {'':10} {'':11}  milliseconds per second of video: wall clock, processor time"
     yield f"{'width':>6} {'parameters':>10} {'G mult-adds':>11}  {'one by one':>16}  {'in batches':>16}"

@@ -6,7 +6,7 @@
 
 On a GPU, and where nothing is learnt, this is torch's own. When it learns on a processor, torch.nn.GRU spends most of
 its time on gradients of the weights, which it sums up frame by frame; here they are one product over all frames, and
-both directions go through each frame together. What that saves of a training step is in docs/results.md.
+both directions go through each frame together: `lipkd bench gru`, figures in docs/results.md.
 """
 
 from typing import Any
@@ -21,9 +21,7 @@ def run_gru(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
     A clip's states depend on its own frames only; what stands at padded frames means nothing, but is finite.
     """
     if x.is_cuda or not torch.is_grad_enabled():
-        packed = nn.utils.rnn.pack_padded_sequence(x, lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
-        packed, _ = gru(packed)
-        return nn.utils.rnn.pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])[0]
+        return run_packed(gru, x, lengths)
     n_frames = x.shape[1]
     order = backwards(lengths, n_frames)
     own = dict(gru.named_parameters())
@@ -37,6 +35,13 @@ def run_gru(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
     states = _Steps.apply(torch.stack(inputs, 1), weights, biases)
     there, again = states.unbind(1)
     return torch.cat([there.transpose(0, 1), turned(again.transpose(0, 1), order)], -1)
+
+
+def run_packed(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
+    """The same by torch.nn.GRU on packed clips."""
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
+    packed, _ = gru(packed)
+    return nn.utils.rnn.pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])[0]
 
 
 def backwards(lengths: Tensor, n_frames: int) -> Tensor:

@@ -12,16 +12,16 @@ def add(command: AddCommand) -> None:
     bench = command("bench", _bench, "measure what training, reading and reviewing cost on this machine")
     bench.add_argument(
         "what",
-        choices=("step", "predict", "sweep", "dashboard"),
-        help="step: two peers over two single ones, for each method; predict: time per second of video, for each "
-        "width; sweep: the trials of FILE as a sweep, over the same trials bare; dashboard: its pages, and MLflow's "
-        "own, in a browser on a made sweep",
+        choices=("step", "gru", "predict", "sweep", "dashboard"),
+        help="step: two peers over two single ones, for each method; gru: learning in the recurrent layers, over "
+        "torch's, for each width; predict: time per second of video, for each width; sweep: the trials of FILE as a "
+        "sweep, over the same trials bare; dashboard: its pages, and MLflow's own, in a browser on a made sweep",
     )
     bench.add_argument("file", type=Path, nargs="?", metavar="FILE", help="of sweep: a sweep file")
     bench.add_argument("--at-once", type=_counts, default=[1, 2], metavar="N,M", help="of sweep (default: 1,2)")
     bench.add_argument("--methods", metavar="A,B", help="of step (default: all)")
     bench.add_argument("--network", default="lipnet", help="(default: lipnet)")
-    bench.add_argument("--widths", type=_widths, metavar="A,B", help="of predict; step takes the first (default: 1)")
+    bench.add_argument("--widths", type=_widths, metavar="A,B", help="step takes the first (default: 1)")
     bench.add_argument("--crop", type=height_and_width, default=(50, 100), metavar="HxW", help="(default: 50x100)")
     bench.add_argument("--frames", type=int, default=75, metavar="N", help="of a clip (default: 75)")
     bench.add_argument("--batch-size", type=int, default=8, metavar="N", help="(default: 8)")

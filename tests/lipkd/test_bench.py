@@ -79,6 +79,7 @@ def test_the_tables_have_a_line_for_each() -> None:
         return report(what, TINY, methods=["dml"], widths=[0.125, 0.25], turns=3)
 
     assert [line.split()[:1] for line in lines("step")] == [["ms"], ["2"], ["dml"]]
+    assert [line.split()[0] for line in lines("gru")] == ["width", "0.125", "0.25"]
     assert [line.split()[0] for line in lines("predict")] == ["milliseconds", "width", "0.125", "0.25"]
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lipkd.recurrent import backwards, run_gru, turned
+from lipkd.recurrent import backwards, run_gru, run_packed, turned
 
 
 def layer() -> tuple[nn.GRU, Tensor, Tensor]:
@@ -14,17 +14,12 @@ def layer() -> tuple[nn.GRU, Tensor, Tensor]:
     return gru, torch.randn(3, 9, 7, dtype=torch.double, requires_grad=True), torch.tensor([9, 4, 6])
 
 
-def torchs(gru: nn.GRU, x: Tensor, lengths: Tensor) -> Tensor:
-    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-    return nn.utils.rnn.pad_packed_sequence(gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]
-
-
 def test_states_and_gradients_are_torchs() -> None:
     gru, x, lengths = layer()
     valid = (torch.arange(9) < lengths[:, None])[..., None]
     weights = torch.randn(3, 9, 10, dtype=torch.double)  # of a loss, so that no two gradients are alike
     both = []
-    for run in (run_gru, torchs):
+    for run in (run_gru, run_packed):
         states = run(gru, x, lengths) * valid
         both.append((states, *torch.autograd.grad((states * weights).sum(), [x, *gru.parameters()])))
     assert len(both[0]) == 10
