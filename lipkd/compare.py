@@ -6,12 +6,15 @@
 
 A paired bootstrap over clips (Bisani & Ney 2004) and over seeds: a clip that is hard for both and a seed
 that is lucky for both cancel out. Only trials that differ in nothing but their cohort may be compared.
-Peers are averaged, never picked: the best of two is better than one alone by choice, not by method.
+Peers are averaged, never picked: the best of two is better than one alone by choice, not by method. Of peers of
+different widths those take part whose width the other side has too: a narrow peer beside a wide one against a
+narrow network alone.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Literal, Protocol
 
 import jiwer
@@ -24,7 +27,8 @@ from lipkd.text import normalise
 
 Rate = Literal["wer", "cer"]
 DRAWS = 10_000
-MAY_DIFFER = ("cohort.", "seed", "data.digest", *MACHINE)  # what the stores hold is compared with the splits
+OF_THE_COHORT = ("cohort.", "network.width")  # widths have a rule of their own
+MAY_DIFFER = ("seed", "data.digest", *MACHINE)  # what the stores hold is compared with the splits
 
 
 class Readable(Protocol):
@@ -72,7 +76,7 @@ class Difference:
 @dataclass(frozen=True)
 class Comparison:
     """Two methods at equal everything else, over the seeds that both have; `averaged`: one of them has peers, over
-    which its edits are means."""
+    which its edits are means; `width`: only peers of it took part, or None for all."""
 
     a: str
     b: str
@@ -81,6 +85,7 @@ class Comparison:
     wer: Difference
     cer: Difference
     averaged: bool
+    width: float | None = None
 
     def verdict(self) -> str:
         """In words: which is better, by how many points, how sure, in how many seeds. One seed proves nothing: its
@@ -95,7 +100,8 @@ class Comparison:
         points = [100 * abs(d.mean), *sorted((100 * sign * d.low, 100 * sign * d.high))]
         agree = sum(sign * value > 0 for value in d.by_seed.values())
         unit = "words" if rate == "wer" else "characters"
-        mean = ", mean over peers," if self.averaged else ""
+        which = "" if self.width is None else f" of width {self.width:g}"
+        mean = f", mean over peers{which}," if self.averaged else ""
         counts = f"{_number(fewer)} against {_number(more)} edits{mean} in {d.reference} {unit}"
         interval = f"{100 * self.level:g} % interval {points[1]:.1f} to {points[2]:.1f}"
         if d.mean == 0:
@@ -109,63 +115,89 @@ class Comparison:
         )
 
 
-def compare(a: Sequence[Readable], b: Sequence[Readable], *, level: float = 0.95, seed: int = 0) -> Comparison:
-    """Compare the best epochs of trials `a` with those of trials `b`, paired by their seeds.
+def compare(
+    a: Sequence[Readable], b: Sequence[Readable], *, width: float | None = None, level: float = 0.95, seed: int = 0
+) -> Comparison:
+    """Compare the best epochs of trials `a` with those of trials `b`, paired by their seeds; with `width` only their
+    peers of that width.
 
     Raises LipkdError when the two sides differ in more than the cohort (and says in what), when a side has
-    two trials of one seed, or when no seed has a trial on both sides.
+    two trials of one seed, when no seed has a trial on both sides, or when no width has a peer on both.
     """
     sides = [_by_seed(trials) for trials in (a, b)]
     seeds = sorted(sides[0].keys() & sides[1].keys())
     if not seeds:
         raise LipkdError(f"nothing to pair: seeds {sorted(sides[0])} on one side, {sorted(sides[1])} on the other")
-    first = sides[0][seeds[0]]
+    first, other = (side[seeds[0]] for side in sides)
     for side in sides:
         for number in seeds:
             _same_but_for_the_cohort(first, side[number])
         for number in seeds[1:]:
             _same_but_for_the_cohort(side[seeds[0]], side[number], cohort=True)
+    width = _common_width(first, other, width)
 
     def difference(rate: Rate) -> Difference:
-        one, other = ([_edits(side[number], rate) for number in seeds] for side in sides)
-        return _difference(one, other, seeds, level, seed)
+        ours, theirs = ([_edits(side[number], rate, width) for number in seeds] for side in sides)
+        return _difference(ours, theirs, seeds, level, seed)
 
-    names = [describe(side[seeds[0]]) for side in sides]
-    averaged = any(side[seeds[0]].config().cohort.peers > 1 for side in sides)
+    averaged = any(trial.config().cohort.peers > 1 for trial in (first, other))
     clips = len(first.split()["val"])
-    return Comparison(names[0], names[1], clips, level, difference("wer"), difference("cer"), averaged)
+    names = describe(first), describe(other)
+    return Comparison(*names, clips, level, difference("wer"), difference("cer"), averaged, width)
+
+
+def _common_width(one: Readable, other: Readable, wanted: float | None) -> float | None:
+    """The width of the peers to compare, None where all are alike or both sides have as many of each."""
+    ours, theirs = one.config().widths, other.config().widths
+    common = sorted(set(ours) & set(theirs))
+    if not common or (wanted is not None and wanted not in common):
+        having = "the same width" if wanted is None else f"width {wanted:g}"
+        said = " and ".join("+".join(f"{w:g}" for w in dict.fromkeys(widths)) for widths in (ours, theirs))
+        raise LipkdError(f"{one.name} and {other.name} cannot be compared: no peers of {having} on both sides ({said})")
+    if wanted is not None:
+        return wanted if len({*ours, *theirs}) > 1 else None
+    if sorted(ours) == sorted(theirs) or {*ours, *theirs} == {common[0]}:
+        return None
+    if len(common) > 1:
+        choice = " or ".join(f"{w:g}" for w in common)
+        raise LipkdError(f"{one.name} and {other.name} have other shares of each width: name one of {choice}")
+    return common[0]
 
 
 def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
-    """Every cohort of a sweep against vanilla, and against as many independent peers, at equal everything else.
+    """Every cohort of a sweep against vanilla, and against as many independent peers, at equal everything else; peers
+    of different widths width by width.
 
     Trials that have not finished or went on from another's weights, and cohorts without a control, are left out.
     """
     groups: dict[str, dict[str, list[Readable]]] = {}
     for trial in trials:
         if trial.state()["state"] == "finished" and not trial.donor():
-            value = trial.config().to_json()
-            cohort = json.dumps(value.pop("cohort"), sort_keys=True)
-            del value["seed"], value["data"]["store"]
+            config = trial.config()
+            value = config.to_json()
+            cohort = json.dumps({**value.pop("cohort"), "widths": config.widths}, sort_keys=True)
+            del value["seed"], value["data"]["store"], value["network"]["width"]
             value["data"]["digest"] = trial.split()["store_digest"]
             groups.setdefault(json.dumps(value, sort_keys=True), {}).setdefault(cohort, []).append(trial)
     found = []
     for cohorts in groups.values():
         for name, members in cohorts.items():
             own = json.loads(name)
-            controls = [trials for control, trials in cohorts.items() if _is_control(json.loads(control), own)]
-            found += [compare(members, others) for others in controls]
+            for control, others in cohorts.items():
+                if widths := _controlled_widths(json.loads(control), own):
+                    found += [compare(members, others, width=width) for width in widths]
     return found
 
 
-def _is_control(control: dict[str, Any], cohort: dict[str, Any]) -> bool:
-    """Vanilla is a control of every cohort, independent peers of as many that are taught."""
+def _controlled_widths(control: dict[str, Any], cohort: dict[str, Any]) -> list[float]:
+    """The widths at which a cohort has this control: vanilla of one of its widths, or independent peers of all of
+    them for peers that are taught."""
     if cohort["peers"] == 1:
-        return False
+        return []
     if control["peers"] == 1:
-        return True
+        return [width for width in control["widths"] if width in cohort["widths"]]
     untaught = control["method"] == "independent" != cohort["method"]
-    return untaught and control["peers"] == cohort["peers"]
+    return sorted(set(cohort["widths"])) if untaught and control["widths"] == cohort["widths"] else []
 
 
 def describe(trial: Readable) -> str:
@@ -195,7 +227,7 @@ def _by_seed(trials: Sequence[Readable]) -> dict[int, Readable]:
 
 
 def _same_but_for_the_cohort(one: Readable, other: Readable, *, cohort: bool = False) -> None:
-    allowed = MAY_DIFFER[1:] if cohort else MAY_DIFFER
+    allowed = MAY_DIFFER if cohort else (*OF_THE_COHORT, *MAY_DIFFER)
     fields = differing_fields(one.config().to_json(), other.config().to_json())
     problems = [field for field in fields if not field.startswith(allowed)]
     if one.split() != other.split():
@@ -213,13 +245,14 @@ def _same_but_for_the_cohort(one: Readable, other: Readable, *, cohort: bool = F
             )
 
 
-def _edits(trial: Readable, rate: Rate) -> NDArray[np.float64]:
-    """(2, clips): edits of the best epoch, averaged over the peers, and reference lengths."""
+def _edits(trial: Readable, rate: Rate, width: float | None) -> NDArray[np.float64]:
+    """(2, clips): edits of the best epoch, averaged over the peers (of a width), and reference lengths."""
     process = jiwer.process_words if rate == "wer" else jiwer.process_characters
+    taken = [width is None or own == width for own in trial.config().widths]
     columns = []
     for row in sorted(trial.read_predictions("best"), key=lambda row: str(row["id"])):
         truth = normalise(row["reference"], "letters")
-        outputs = [process(truth, normalise(said, "letters")) for said in row["hypotheses"]]
+        outputs = [process(truth, normalise(said, "letters")) for said in compress(row["hypotheses"], taken)]
         edits = np.mean([o.substitutions + o.deletions + o.insertions for o in outputs])
         columns.append((edits, outputs[0].hits + outputs[0].substitutions + outputs[0].deletions))
     return np.array(columns, dtype=np.float64).T

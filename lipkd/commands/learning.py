@@ -37,6 +37,9 @@ def add(command: AddCommand) -> None:
     compare.add_argument(
         "--against", type=Path, nargs="+", metavar="TRIAL", help="trials of the other method (default: the controls)"
     )
+    compare.add_argument(
+        "--width", type=float, metavar="W", help="with --against: only peers of this width (default: all they share)"
+    )
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -121,8 +124,10 @@ def _compare(arguments: argparse.Namespace) -> int:
         ]
 
     trials = folders(arguments.trials)
+    if arguments.width is not None and not arguments.against:
+        raise LipkdError(f"--width {arguments.width:g}: goes with --against; without, every width is compared")
     if arguments.against:
-        found = [compare(trials, folders(arguments.against))]
+        found = [compare(trials, folders(arguments.against), width=arguments.width)]
     else:
         found = compare_all(trials)
     if not found:

@@ -43,7 +43,7 @@ def test_the_same_words_as_from_folders(tracking: str, trials: list[Trial], tmp_
 def test_refusals_are_sentences(tracking: str, trials: list[Trial]) -> None:
     wide = at(trials, "vanilla", "1")
     cases = [
-        (at(trials, "attention", "0.5"), "differ in network.width"),
+        (at(trials, "attention", "0.5"), r"no peers of the same width on both sides \(1 and 0\.5\)"),
         (at(trials, "attention", "0.25"), "differ in"),
         (next(t for t in trials if t.state == "failed"), "its run has no config.json"),
     ]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lipkd.cli import main
 from lipkd.compare import compare, compare_all, describe
 from lipkd.config import parse_config
 from lipkd.errors import LipkdError
@@ -132,3 +133,43 @@ def test_a_trial_that_went_on_from_anothers_weights_is_not_what_its_configuratio
     with pytest.raises(LipkdError, match=r"it went on from the weights of better, .*--best-schedule"):
         compare([one], [two])
     assert compare_all([one, two]) == []
+
+
+def test_a_narrow_peer_beside_a_wide_one_is_compared_with_narrow_networks(tmp_path: Path) -> None:
+    """The student of 0.25 gets 1 of 4 words wrong beside its wide peer, and 2 alone; the wide one none, and 1."""
+    widths = [0.25, 1.0]
+    taught = trial(tmp_path, 0, [[1, 1], [0, 0]], cohort={"peers": 2, "method": "kdcl-best-loss", "widths": widths})
+    apart = trial(tmp_path, 0, [[2, 2], [1, 1]], cohort={"peers": 2, "widths": widths})
+    narrow, wide = (trial(tmp_path, 0, [[w, w]], network={"width": v}) for w, v in ((2, 0.25), (1, 1.0)))
+    others = trial(tmp_path, 0, [[4, 4]], network={"width": 0.5})
+    three = trial(tmp_path, 0, [[1] * 2] * 3, cohort={"peers": 3, "widths": [0.25, 0.25, 1.0]})
+
+    alone = compare([taught], [narrow])
+    assert alone.width == 0.25 and alone.wer.mean == pytest.approx(-1 / 4)
+    assert "(2 against 4 edits, mean over peers of width 0.25, in 8 words)" in alone.verdict()
+    assert compare([taught], [wide]).wer.mean == pytest.approx(-1 / 4)
+    both = compare([taught], [apart])
+    assert both.width is None and both.wer.mean == pytest.approx(-1 / 4)
+    assert compare([taught], [apart], width=1.0).wer.edits_b == 2
+    with pytest.raises(LipkdError, match=r"no peers of the same width on both sides \(0\.25\+1 and 0\.5\)"):
+        compare([taught], [others])
+    with pytest.raises(LipkdError, match=r"no peers of width 0\.5 on both sides"):
+        compare([taught], [apart], width=0.5)
+    with pytest.raises(LipkdError, match=r"other shares of each width: name one of 0\.25 or 1"):
+        compare([taught], [three])
+
+    found = compare_all([taught, apart, narrow, wide, others, three])
+    by_sides = {(c.a.split(" ")[0], c.b.split(" (")[0], c.width) for c in found if "×3" not in c.a}
+    expected = {(a, "vanilla", w) for a in ("kdcl-best-loss", "independent") for w in widths}
+    assert by_sides == expected | {("kdcl-best-loss", "independent ×2", w) for w in widths}
+    assert all(c.clips == 2 and c.wer.certain for c in found if c.a.startswith("kdcl"))
+
+
+def test_a_width_is_chosen_for_two_sides_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taught = trial(tmp_path, 0, [[1, 1], [0, 0]], cohort={"peers": 2, "method": "dml", "widths": [0.5, 1.0]})
+    apart = trial(tmp_path, 0, [[2, 2], [1, 1]], cohort={"peers": 2, "widths": [0.5, 1.0]})
+    sides = ["compare", str(taught.path), "--against", str(apart.path)]
+    assert main([*sides, "--width", "1"]) == 0
+    assert "mean over peers of width 1" in capsys.readouterr().out
+    assert main(["compare", str(tmp_path), "--width", "1"]) == 2
+    assert "--width 1: goes with --against" in capsys.readouterr().err
