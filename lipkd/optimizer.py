@@ -4,10 +4,9 @@
     Muon    Jordan et al. 2024, with the update's size matched to AdamW's (Liu et al. 2025, section 2.2), so that one
             learning rate serves both: W ← (1 - r·d) W - 0.2 r √max(rows, columns) · orthogonalised momentum
 
-Most of a LipNet's parameters are the matrices of its GRU layers, and it is they that learn late. Muon gives every
-direction of such a matrix the same step, also those with small gradients. torch keeps the matrices of a GRU's three
-gates in one; each is a map of its own, and orthogonalising them one by one is also half the work. How much sooner
-that reads, and why the convolutions stay with AdamW: docs/results.md.
+Most of a LipNet's parameters are the matrices of its GRU layers. Muon gives every direction of such a matrix the same
+step, also those with small gradients; how much sooner that reads is in docs/results.md. torch keeps the matrices of a
+GRU's three gates in one; each is a map of its own, and orthogonalising them one by one is also half the work.
 """
 
 import math
