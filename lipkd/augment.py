@@ -4,10 +4,14 @@ Everything random comes from the generator that is passed in, one per (trial see
 clip is augmented the same way whatever batch it falls into and whichever process does it.
 """
 
+import math
+
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from lipkd.config import AugmentConfig
+from lipkd.parts import AugmentConfig
 from lipkd.store import Clip, Frames
 
 Floats = NDArray[np.float32]
@@ -35,7 +39,8 @@ def frame_indices(clip: Clip, augment: AugmentConfig, least: int, rng: np.random
 
 
 def change_pictures(frames: Frames, mean: Floats, augment: AugmentConfig, rng: np.random.Generator) -> Frames:
-    """Mirror and shift all frames (T, H, W, C) of a clip alike, then mask; masks show the clip's mean (C,).
+    """Mirror, shift, turn and scale all frames (T, H, W, C) of a clip alike, then mask; masks show the clip's mean
+    (C,).
 
     Uncovered edges repeat the last pixel. Everything stays uint8: a quarter of the bytes to move.
     """
@@ -45,6 +50,8 @@ def change_pictures(frames: Frames, mean: Floats, augment: AugmentConfig, rng: n
     rows = np.clip(np.arange(height) + down, 0, height - 1)
     columns = columns[np.clip(np.arange(width) + right, 0, width - 1)]
     moved = frames.take(rows, axis=1).take(columns, axis=2)
+    if augment.scale or augment.turn:
+        moved = turn_and_scale(moved, augment.turn * rng.uniform(-1, 1), 1 + augment.scale * rng.uniform(-1, 1))
     blank = mean.round().astype(np.uint8)
     for _ in range(augment.time_masks):
         extent = int(rng.integers(0, min(augment.time_mask_frames, n_frames // 4) + 1))
@@ -55,6 +62,19 @@ def change_pictures(frames: Frames, mean: Floats, augment: AugmentConfig, rng: n
         top, left = int(rng.integers(0, height - tall + 1)), int(rng.integers(0, width - wide + 1))
         moved[:, top : top + tall, left : left + wide] = blank
     return moved
+
+
+def turn_and_scale(frames: Frames, degrees: float, scale: float) -> Frames:
+    """Frames (T, H, W, C) turned counterclockwise about their middle and enlarged, bilinear."""
+    height, width = frames.shape[1:3]
+    cosine, sine = (f(math.radians(degrees)) / scale for f in (math.cos, math.sin))
+    # Where in the source each pixel comes from, in coordinates that run from -1 to 1 along each side.
+    source = torch.tensor([[[cosine, -sine * height / width, 0], [sine * width / height, cosine, 0]]])
+    grid = F.affine_grid(source, [1, 1, height, width], align_corners=False)
+    planes = torch.from_numpy(frames).permute(0, 3, 1, 2).flatten(0, 1)[None].float()
+    turned = F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+    pixels = turned.round_().byte().view(len(frames), -1, height, width)
+    return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def change_light(augment: AugmentConfig, rng: np.random.Generator) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lipkd.augment import change_light, change_pictures, frame_indices
-from lipkd.config import AugmentConfig
+from lipkd.parts import AugmentConfig
 from lipkd.pictures import Channels, fitted, own_light, scaled, stacked, standardising
 from lipkd.store import Clip, ClipStore, Frames
 from lipkd.text import Alphabet, letters

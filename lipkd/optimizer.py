@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lipkd.cohort import Cohort
-from lipkd.config import TrainingConfig
+from lipkd.parts import TrainingConfig
 
 
 class CohortOptimizer:

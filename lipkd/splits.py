@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from lipkd.config import DataConfig
 from lipkd.errors import LipkdError
+from lipkd.parts import DataConfig
 from lipkd.store import Clip, ClipStore
 
 

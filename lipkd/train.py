@@ -26,7 +26,7 @@ from lipkd import checkpoint
 from lipkd.averaging import averaged_copy, follow
 from lipkd.batches import ClipReader
 from lipkd.cohort import Cohort
-from lipkd.config import MACHINE, TrainingConfig, TrialConfig, differing_fields, parse_config
+from lipkd.config import MACHINE, TrialConfig, differing_fields, parse_config
 from lipkd.cost import peer_costs
 from lipkd.device import Usage, autocast, prepare_device
 from lipkd.errors import LipkdError
@@ -35,6 +35,7 @@ from lipkd.files import write_atomic, write_json, write_jsonl
 from lipkd.initial import find_source, start_from
 from lipkd.lock import only_one
 from lipkd.optimizer import CohortOptimizer, learning_rate
+from lipkd.parts import TrainingConfig
 from lipkd.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.seeds import generator
 from lipkd.splits import make_split

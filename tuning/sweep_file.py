@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from lipkd.config import MAY_CHANGE, Strict, changeable, load_yaml, validate
+from lipkd.config import MAY_CHANGE, changeable, load_yaml, validate
 from lipkd.errors import LipkdError
+from lipkd.parts import Strict
 from tuning.space import Choice, Dimension, parse_dimension
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -7,7 +7,6 @@ trains by its own loss. `one` is another kind: its peers share a trunk, and its 
 
 from torch import nn
 
-from lipkd.config import CohortConfig
 from lipkd.methods.attention import Attention
 from lipkd.methods.consistency import OtherViews
 from lipkd.methods.dml import MutualLearning
@@ -16,6 +15,7 @@ from lipkd.methods.kdcl import BestLoss, MeanLogits, MinLogit
 from lipkd.methods.one import GatedBranches
 from lipkd.methods.sequence import SequenceLevel
 from lipkd.methods.teaching import Teaching
+from lipkd.parts import CohortConfig
 
 METHODS: dict[str, type[nn.Module]] = {
     "independent": Independent,

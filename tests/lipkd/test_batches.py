@@ -3,13 +3,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
-from lipkd.augment import change_light, change_pictures, frame_indices
+import lipkd.augment
+from lipkd.augment import change_light, change_pictures, frame_indices, turn_and_scale
 from lipkd.batches import IGNORE, Batch, ClipReader, View, least_frames
-from lipkd.config import AugmentConfig
+from lipkd.parts import AugmentConfig
 from lipkd.pictures import centre, resize
-from lipkd.store import Clip, ClipStore, StoreWriter
+from lipkd.store import Clip, ClipStore, Frames, StoreWriter
 from lipkd.text import Alphabet
 
 PLAIN = {"flip": 0, "shift": 0, "jitter": 0, "speed": 0, "trim": 0, "brightness": 0, "contrast": 0}
@@ -133,6 +135,40 @@ def test_flip_mirrors_and_shift_moves_all_frames_alike() -> None:
     moved = {change_pictures(frames, mean, augment(shift=0.1), np.random.default_rng(s)).tobytes() for s in range(40)}
     right = np.concatenate([frames[:, :, 1:], frames[:, :, -1:]], 2)
     assert frames.tobytes() in moved and right.tobytes() in moved and len(moved) == 3
+
+
+def test_a_quarter_turn_and_twice_the_size() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    assert (turn_and_scale(frames, 0, 1) == frames).all()
+    assert (turn_and_scale(frames, 90, 1) == np.rot90(frames, axes=(1, 2))).all()
+    # A side of the wide picture lies where the turned one ends: its ends are seen no more, and edges repeat.
+    wide = np.zeros((1, 4, 8, 1), np.uint8)
+    wide[:, :, 2:6] = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    assert (turn_and_scale(wide, 90, 1)[0, :, 2:6, 0] == np.rot90(wide[0, :, 2:6, 0])).all()
+    # Twice the size, pixel centres of the middle half lie at quarters: 3/4 of one and 1/4 of its neighbour.
+    ramp = np.tile(np.arange(0, 160, 20, dtype=np.uint8)[None, None, :, None], (1, 8, 1, 1))
+    assert turn_and_scale(ramp, 0, 2)[0, 0, :, 0].tolist() == [35, 45, 55, 65, 75, 85, 95, 105]
+    assert (turn_and_scale(ramp, 0, 0.5)[0, 3, :, 0] == [0, 0, 10, 50, 90, 130, 140, 140]).all()
+
+
+def test_turn_and_scale_stay_in_their_range_and_come_after_the_shift() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 16, 32, 3), dtype=np.uint8)
+    mean = np.full(3, 7.4, np.float32)
+    drawn: list[tuple[float, float]] = []
+
+    def keep(shown: Frames, degrees: float, scale: float) -> Frames:
+        drawn.append((degrees, scale))
+        return shown
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lipkd.augment, "turn_and_scale", keep)
+        for s in range(60):
+            without = change_pictures(frames, mean, augment(shift=0.2, flip=0.5), np.random.default_rng(s))
+            fields = augment(shift=0.2, flip=0.5, turn=8, scale=0.1)
+            assert (change_pictures(frames, mean, fields, np.random.default_rng(s)) == without).all()
+    degrees, scales = (np.array(values) for values in zip(*drawn, strict=True))
+    assert len(drawn) == 60 and 7 < np.abs(degrees).max() <= 8 and degrees.min() < -5
+    assert 0.9 <= scales.min() < 0.92 and 1.08 < scales.max() <= 1.1
 
 
 def test_masks_show_the_mean_of_the_clip() -> None:

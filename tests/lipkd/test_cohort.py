@@ -10,9 +10,10 @@ from torch import Tensor
 
 from lipkd.batches import Batch, ClipReader
 from lipkd.cohort import Cohort
-from lipkd.config import AugmentConfig, parse_config
+from lipkd.config import parse_config
 from lipkd.methods.attention import FEATURES, Attention, prediction_features
 from lipkd.network import LipNet
+from lipkd.parts import AugmentConfig
 from lipkd.store import ClipStore
 from lipkd.text import Alphabet
 

@@ -1,7 +1,7 @@
 import pytest
 
-from lipkd.config import DataConfig
 from lipkd.errors import LipkdError
+from lipkd.parts import DataConfig
 from lipkd.splits import make_split
 from lipkd.store import ClipStore
 
