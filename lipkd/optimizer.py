@@ -1,13 +1,12 @@
-"""What moves a cohort's weights: AdamW for all of them, or Muon for the hidden matrices and AdamW for the rest.
+"""What moves a cohort's weights: AdamW for all of them, or Muon for the recurrent matrices and AdamW for the rest.
 
     AdamW   Loshchilov & Hutter 2019
     Muon    Jordan et al. 2024, with the update's size matched to AdamW's (Liu et al. 2025, section 2.2), so that one
             learning rate serves both: W ← (1 - r·d) W - 0.2 r √max(rows, columns) · orthogonalised momentum
 
-Muon gives every direction of a matrix the same step, also those with small gradients; how much sooner that reads is in
-docs/results.md. Hidden matrices are those of the GRU layers and of all convolutions but the first, a filter to a row;
-what sees the pictures and what says the letters stays with AdamW, as Jordan et al. advise. torch keeps the matrices of
-a GRU's three gates in one; each is a map of its own, and orthogonalising them one by one is also half the work.
+Most of a LipNet's parameters are the matrices of its GRU layers. Muon gives every direction of such a matrix the same
+step, also those with small gradients; how much sooner that reads is in docs/results.md. torch keeps the matrices of a
+GRU's three gates in one; each is a map of its own, and orthogonalising them one by one is also half the work.
 """
 
 import math
@@ -25,8 +24,8 @@ class CohortOptimizer:
     """Moves all peers at once; `tensors` and `restore` carry its state through a checkpoint."""
 
     def __init__(self, cohort: Cohort, training: TrainingConfig) -> None:
-        self.hidden = _hidden_weights(cohort) if training.optimizer == "muon" else []
-        apart = {id(p) for p in self.hidden}
+        self.matrices = _recurrent_matrices(cohort) if training.optimizer == "muon" else []
+        apart = {id(p) for p in self.matrices}
         # A shared trunk stands under every peer's name, and `parameters` gives it once.
         others = [p for p in cohort.parameters() if id(p) not in apart]
         adamw: list[dict[str, Any]] = [
@@ -35,22 +34,22 @@ class CohortOptimizer:
         ]
         self.parts: dict[str, torch.optim.Optimizer] = {"optimizer": torch.optim.AdamW(adamw, betas=(0.9, 0.98))}
         # Parameters of their own for Muon, in the same memory as the network's.
-        self.matrices = [nn.Parameter(matrix) for p in self.hidden for matrix in _matrices(p.detach())]
-        if self.matrices:
-            self.parts["muon"] = torch.optim.Muon(self.matrices, adjust_lr_fn="match_rms_adamw")
+        self.gates = [nn.Parameter(gate) for p in self.matrices for gate in p.detach().chunk(3)]
+        if self.gates:
+            self.parts["muon"] = torch.optim.Muon(self.gates, adjust_lr_fn="match_rms_adamw")
 
     def step(self, rate: float, weight_decay: float) -> None:
         """Move the weights by their gradients at a learning rate, and forget the gradients."""
-        slopes = [slope for p in self.hidden if p.grad is not None for slope in _matrices(p.grad)]
-        for matrix, slope in zip(self.matrices, slopes, strict=True):
-            matrix.grad = slope
+        slopes = [slope for p in self.matrices if p.grad is not None for slope in p.grad.chunk(3)]
+        for gate, slope in zip(self.gates, slopes, strict=True):
+            gate.grad = slope
         for part in self.parts.values():
             part.param_groups[0]["weight_decay"] = weight_decay  # the group that decays, in either part
             for group in part.param_groups:
                 group["lr"] = rate
             part.step()
             part.zero_grad(set_to_none=True)
-        for p in self.hidden:
+        for p in self.matrices:
             p.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
@@ -82,17 +81,6 @@ def learning_rate(training: TrainingConfig, step: int, steps: int) -> float:
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
-def _hidden_weights(cohort: Cohort) -> list[nn.Parameter]:
-    """The weights that Muon moves; those of a trunk that peers share once."""
-    found: dict[int, nn.Parameter] = {}
-    for peer in cohort.networks:
-        layers: Iterable[nn.Module] = (*peer.convolutions[1:], *peer.recurrent)
-        found |= {id(p): p for layer in layers for p in layer.parameters() if p.ndim > 1}
-    return list(found.values())
-
-
-def _matrices(weight: Tensor) -> list[Tensor]:
-    """The matrices in a weight, in its own memory: a GRU's three gates, or a convolution's filters, channels last."""
-    if weight.ndim == 2:
-        return list(weight.chunk(3))
-    return [weight.permute(0, 2, 3, 4, 1).flatten(1)]
+def _recurrent_matrices(cohort: Cohort) -> list[nn.Parameter]:
+    layers: Iterable[nn.Module] = (gru for peer in cohort.networks for gru in peer.recurrent)
+    return [p for layer in layers for p in layer.parameters() if p.ndim == 2]

@@ -107,7 +107,7 @@ class CohortConfig(Strict):
 
 
 class TrainingConfig(Strict):
-    """Optimisation. `optimizer` moves all weights by AdamW, or the hidden matrices by Muon (lipkd/optimizer.py).
+    """Optimisation. `optimizer` moves all weights by AdamW, or the recurrent matrices by Muon (lipkd/optimizer.py).
     `word_weight` is the strength of the word-level warm start, gone after `word_share`
     of the epochs (`fading_weight`); `patience` 0 means no early stopping; `ema` is the decay per step of the
     averaged weights that are evaluated and kept instead of the trained ones (lipkd/averaging.py), 0 for none.
