@@ -55,7 +55,7 @@ def test_every_key_is_a_number_of_the_configuration(key: str) -> None:
     default = getattr(PARTS[part](), name)
     assert isinstance(default, int | float)
     whole = isinstance(default, int)
-    value = 3 if whole else default / 2
+    value = 3 if whole else default / 2 or 0.25  # what is off by default is switched on
     changed = parse_config({"data": {"store": "x"}, "schedule": [{"after": 1, "values": {key: value}}]})
     assert value_of(config_at(changed, 1), key) == value != value_of(config_at(changed, 0), key)
 
