@@ -184,8 +184,8 @@ def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
         for name, members in cohorts.items():
             own = json.loads(name)
             for control, others in cohorts.items():
-                if widths := _controlled_widths(json.loads(control), own):
-                    found += [compare(members, others, width=width) for width in widths]
+                widths = _controlled_widths(json.loads(control), own)
+                found += [compare(members, others, width=width) for width in widths]
     return found
 
 

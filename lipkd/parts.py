@@ -108,9 +108,9 @@ class CohortConfig(Strict):
 
 class TrainingConfig(Strict):
     """Optimisation. `optimizer` moves all weights by AdamW, or the recurrent matrices by Muon (lipkd/optimizer.py).
-    `word_weight` is the strength of the word-level warm start, gone after `word_share`
-    of the epochs (`fading_weight`); `patience` 0 means no early stopping; `ema` is the decay per step of the
-    averaged weights that are evaluated and kept instead of the trained ones (lipkd/averaging.py), 0 for none.
+    `word_weight` is the strength of the word-level warm start, gone after `word_share` of the epochs (`fading_weight`);
+    `patience` 0 means no early stopping; `ema` is the decay per step of the averaged weights that are evaluated and
+    kept instead of the trained ones (lipkd/averaging.py), 0 for none.
 
     `init_from` is a trial folder or a checkpoint whose best peer is where the peers start, as far as layers fit
     (lipkd/initial.py); all peers but the first mix in `init_spread` of their own fresh weights. `parse_config`
@@ -153,10 +153,9 @@ class AugmentConfig(Strict):
     """Augmentation of training clips; every probability or extent 0 turns its part off.
 
     `flip`: probability of mirroring; `shift`: largest move as a share of each side; `scale`: largest change of size;
-    `turn`: largest turn, in degrees; `jitter`: share of
-    frames dropped or doubled; `speed`: largest change of pace; `trim`: probability of cutting silence
-    at both ends; `brightness`, `contrast`: largest change; masks: how many, and their largest extent
-    (frames, share of the side).
+    `turn`: largest turn, in degrees; `jitter`: share of frames dropped or doubled; `speed`: largest change of pace;
+    `trim`: probability of cutting silence at both ends; `brightness`, `contrast`: largest change; masks: how many, and
+    their largest extent (frames, share of the side).
     """
 
     flip: Share = 0.5
