@@ -6,7 +6,7 @@
 
 Most of a LipNet's parameters are the matrices of its GRU layers. Muon gives every direction of such a matrix the same
 step, also those with small gradients; how much sooner that reads is in docs/results.md. torch keeps the matrices of a
-GRU's three gates in one; each is a map of its own, and to orthogonalise them one by one takes less work, not more.
+GRU's three gates in one; each is a map of its own and is orthogonalised by itself.
 """
 
 import math
