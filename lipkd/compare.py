@@ -27,7 +27,7 @@ from lipkd.text import normalise
 
 Rate = Literal["wer", "cer"]
 DRAWS = 10_000
-OF_THE_COHORT = ("cohort.", "network.width")  # widths have a rule of their own
+WIDTHS = ("cohort.widths", "network.width")  # two fields for one thing: `TrialConfig.widths` has what counts
 MAY_DIFFER = ("seed", "data.digest", *MACHINE)  # what the stores hold is compared with the splits
 
 
@@ -165,8 +165,8 @@ def _common_width(one: Readable, other: Readable, wanted: float | None) -> float
 
 
 def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
-    """Every cohort of a sweep against vanilla, and against as many independent peers, at equal everything else; peers
-    of different widths width by width.
+    """Every cohort of a sweep against vanilla, and every taught one against independent peers, at equal everything
+    else; peers of different widths width by width.
 
     Trials that have not finished or went on from another's weights, and cohorts without a control, are left out.
     """
@@ -190,14 +190,15 @@ def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
 
 
 def _controlled_widths(control: dict[str, Any], cohort: dict[str, Any]) -> list[float]:
-    """The widths at which a cohort has this control: vanilla of one of its widths, or independent peers of all of
-    them for peers that are taught."""
-    if cohort["peers"] == 1:
+    """The widths at which a cohort has this control: vanilla of one of its widths; for peers that are taught as many
+    independent ones of the same widths, and for such of different widths independent peers that are all of one."""
+    alone, taught = control["peers"] == 1, control["method"] == "independent" != cohort["method"]
+    theirs, ours = {*control["widths"]}, {*cohort["widths"]}
+    if cohort["peers"] == 1 or not (alone or taught):
         return []
-    if control["peers"] == 1:
-        return [width for width in control["widths"] if width in cohort["widths"]]
-    untaught = control["method"] == "independent" != cohort["method"]
-    return sorted(set(cohort["widths"])) if untaught and control["widths"] == cohort["widths"] else []
+    if control["widths"] == cohort["widths"]:
+        return sorted(ours)
+    return sorted(theirs & ours) if alone or (len(theirs) == 1 < len(ours)) else []
 
 
 def describe(trial: Readable) -> str:
@@ -227,8 +228,11 @@ def _by_seed(trials: Sequence[Readable]) -> dict[int, Readable]:
 
 
 def _same_but_for_the_cohort(one: Readable, other: Readable, *, cohort: bool = False) -> None:
-    allowed = MAY_DIFFER if cohort else (*OF_THE_COHORT, *MAY_DIFFER)
-    fields = differing_fields(one.config().to_json(), other.config().to_json())
+    a, b = one.config(), other.config()
+    allowed = MAY_DIFFER if cohort else ("cohort.", *WIDTHS, *MAY_DIFFER)
+    if a.widths == b.widths:
+        allowed = (*WIDTHS, *allowed)
+    fields = differing_fields(a.to_json(), b.to_json())
     problems = [field for field in fields if not field.startswith(allowed)]
     if one.split() != other.split():
         problems.append("the split or the store's content")

@@ -165,6 +165,31 @@ def test_a_narrow_peer_beside_a_wide_one_is_compared_with_narrow_networks(tmp_pa
     assert all(c.clips == 2 and c.wer.certain for c in found if c.a.startswith("kdcl"))
 
 
+def test_narrow_peers_without_a_teacher_are_a_control_of_one_with_a_wide_teacher(tmp_path: Path) -> None:
+    narrow = {"width": 0.5}
+    taught = trial(tmp_path, 0, [[1, 1], [0, 0]], cohort={"peers": 2, "method": "kdcl-best-loss", "widths": [0.5, 1.0]})
+    pair = trial(tmp_path, 0, [[2, 2], [3, 3]], network=narrow)
+    three = trial(tmp_path, 0, [[1, 1]] * 3, network=narrow, cohort={"peers": 3, "method": "one"})
+    found = compare_all([taught, pair, three])
+    assert [(c.a, c.b, c.width, c.wer.mean) for c in found] == [
+        ("kdcl-best-loss ×2 (width 0.5+1)", "independent ×2 (width 0.5)", 0.5, pytest.approx(-1.5 / 4))
+    ]
+
+
+def test_a_width_that_no_peer_has_does_not_matter(tmp_path: Path) -> None:
+    """`network.width` goes for cohorts without `widths` only: whatever stands there, it is one cohort."""
+    cohort = {"peers": 2, "widths": [0.5, 1.0]}
+    taught = [
+        trial(tmp_path, seed, [[1], [0]], cohort={**cohort, "method": "dml"}, network={"width": 0.25 * (seed + 1)})
+        for seed in (0, 1)
+    ]
+    apart = [trial(tmp_path, seed, [[2], [1]], cohort=cohort) for seed in (0, 1)]
+    assert [(c.width, len(c.wer.by_seed)) for c in compare_all([*taught, *apart])] == [(0.5, 2), (1.0, 2)]
+    other = trial(tmp_path, 1, [[2], [1]], cohort={"peers": 2, "widths": [1.0, 0.5]})
+    with pytest.raises(LipkdError, match=r"differ in cohort\.widths"):
+        compare(taught, [apart[0], other])
+
+
 def test_a_width_is_chosen_for_two_sides_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     taught = trial(tmp_path, 0, [[1, 1], [0, 0]], cohort={"peers": 2, "method": "dml", "widths": [0.5, 1.0]})
     apart = trial(tmp_path, 0, [[2, 2], [1, 1]], cohort={"peers": 2, "widths": [0.5, 1.0]})
