@@ -107,6 +107,7 @@ GROUPINGS: dict[str, Callable[[Trial], str]] = {
     "peers": lambda t: f"{t.peers} peer{'s' if t.peers > 1 else ''}",
     "batch size": lambda t: f"batch {t.batch_size}",
     "seed": lambda t: f"seed {t.seed}",
+    "sweep": lambda t: t.sweep,
 }
 
 

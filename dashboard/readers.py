@@ -38,7 +38,7 @@ class Reader:
 def trials_with_results() -> dict[str, Trial]:
     """The trials of the sweep that have predictions, or will have, by unique label, the best first. None, and the page
     says so, before the first epoch."""
-    _, trials = shell.choose_sweep()
+    _, trials = shell.choose_trials()
     labels = shell.trial_labels([trial for trial in trials if trial.best_epoch is not None])
     if not labels:
         st.info("No trial has predictions yet: they appear with the first epoch.", icon=":material/hourglass_empty:")

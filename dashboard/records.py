@@ -48,7 +48,7 @@ class Trial:
     counts reported epochs, `seconds` is what they cost.
     `config` is the whole configuration, flattened with dots; `latest` the last value of every metric; `began` and
     `ended` are in Unix seconds. `donor` is the trial of its population whose weights it went on from last, if any: then
-    its configuration is only where it began.
+    its configuration is only where it began. `sweep` is the name of its sweep.
     """
 
     run_id: str
@@ -77,6 +77,7 @@ class Trial:
     began: float
     ended: float | None
     experiment_id: str
+    sweep: str = ""
     donor: str = ""
     wer_best_peer: float | None = None
 
@@ -149,7 +150,7 @@ def read_sweeps(tracking_uri: str) -> list[Sweep]:
 def read_trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
     """The trials of a sweep, the best first."""
     with connect(tracking_uri) as runs:
-        trials = [_trial(run) for run in runs.trials(sweep.run_id, sweep.experiment_id)]
+        trials = [_trial(run, sweep.name) for run in runs.trials(sweep.run_id, sweep.experiment_id)]
     return sorted(trials, key=lambda trial: trial.rank)
 
 
@@ -212,7 +213,7 @@ def _artifact(tracking_uri: str, run_id: str, name: str) -> Iterator[Path | None
         yield path
 
 
-def _trial(run: Run) -> Trial:
+def _trial(run: Run, sweep: str) -> Trial:
     tags, metrics = run.tags, run.metrics
     peers = _whole(tags.get("peers")) or 1
     method = _word(tags.get("method"))
@@ -245,6 +246,7 @@ def _trial(run: Run) -> Trial:
         ended=None if run.ended is None else run.ended / 1000,
         latest=dict(metrics),
         experiment_id=run.experiment_id,
+        sweep=sweep,
         donor=tags.get("lipkd.donor", ""),
         wer_best_peer=run.at_best.get(BEST_PEER),
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import cached, links
 from dashboard.progress import to_open
@@ -19,6 +20,7 @@ FIRST_COMMAND = "lipkd sweep tuning/sweeps/demo.yaml"
 # Streamlit's wide layout leaves 5rem on both sides, which tables need more than the eye does; on phones it leaves 1rem.
 WIDER = ".stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; }"
 STYLE = f"<style>@media (min-width: 641px) {{ {WIDER} }}</style>"
+OF_THE_PICTURE = ("data.crop=", "data.zoom=", "data.alphabet=", "data.store=", "data.digest=")
 PRIVATE = "private"  # of the session: what a page keeps until another page is opened
 Named = TypeVar("Named")
 log = logging.getLogger(__name__)
@@ -58,8 +60,56 @@ def tracking_uri() -> str:
     raise LipkdError(f"{TRACKING_VARIABLE} is not set: start the dashboard with `lipkd dashboard`.")
 
 
-def choose_sweep() -> tuple[Sweep, list[Trial]]:
-    """The sweep chosen in the sidebar and its trials, the best first; raises Nothing when there is none."""
+def choose_sweep() -> Sweep:
+    """The sweep chosen in the sidebar; raises Nothing when there is none, or none of its trials has begun."""
+    sweep, _, _ = _sidebar()
+    _begun([sweep])
+    return sweep
+
+
+def choose_trials() -> tuple[str, list[Trial]]:
+    """The trials of the sweep chosen in the sidebar and of those laid over it, the best first, and what they are called
+    together. Raises Nothing as `choose_sweep` does.
+
+    What two sweeps share, a trial of one name with one result, is shown once: twice it would count as two seeds.
+    """
+    sweep, by_label, place = _sidebar()
+    others = [label for label, other in by_label.items() if other is not sweep]
+    told = "Trials of several sweeps in one table and one chart."
+    also = (
+        links.several(place, "And trials of", others, key="also", placeholder="no other", help=told) if others else []
+    )
+    chosen = [sweep, *(by_label[label] for label in also)]
+    trials = _begun(chosen)
+    if also:
+        found: dict[object, Trial] = {}
+        for trial in trials:
+            found.setdefault((trial.name, trial.store_digest, trial.epochs, trial.best_wer, trial.best_cer), trial)
+        trials = sorted(found.values(), key=lambda trial: trial.rank)
+        if len({clips_of(trial) for trial in trials}) > 1:
+            place.warning("These sweeps are validated on different clips, so their rates say little about each other.")
+    return " and ".join(one.name for one in chosen), trials
+
+
+def clips_of(trial: Trial) -> tuple[str, ...]:
+    """What decides which clips a trial is validated on."""
+    chosen = [f"{name}={value}" for name, value in trial.config.items() if name.startswith("data.")]
+    return (trial.store_digest, *sorted(item for item in chosen if not item.startswith(OF_THE_PICTURE)))
+
+
+def _begun(sweeps: Sequence[Sweep]) -> list[Trial]:
+    """The trials of these sweeps, one sweep after the other."""
+    lists = [cached.trials(tracking_uri(), sweep) for sweep in sweeps]
+    if not any(lists):
+        raise Nothing(
+            f"The sweep {sweeps[0].name} has no trial yet; trials appear as they start. To bring in others:",
+            "lipkd sync",
+        )
+    return lists[0] if len(lists) == 1 else [trial for trials in lists for trial in trials]
+
+
+def _sidebar() -> tuple[Sweep, dict[str, Sweep], DeltaGenerator]:
+    """The sweep that is chosen, all by their labels, and room below the choice."""
     uri = tracking_uri()
     by_label = sweeps_by_label()
     top, bottom = st.sidebar.container(), st.sidebar.container()
@@ -72,13 +122,7 @@ def choose_sweep() -> tuple[Sweep, list[Trial]]:
     if not links.stands("sweep", names):
         opens = to_open(list(by_label.values()), lambda sweep: cached.trials(uri, sweep))
         first = next(name for name in names if by_label[name] is opens)
-    sweep = by_label[links.select(top, "Sweep", names, key="sweep", default=first) or first]
-    trials = cached.trials(uri, sweep)
-    if not trials:
-        raise Nothing(
-            f"The sweep {sweep.name} has no trial yet; trials appear as they start. To bring in others:", "lipkd sync"
-        )
-    return sweep, trials
+    return by_label[links.select(top, "Sweep", names, key="sweep", default=first) or first], by_label, top
 
 
 def sweeps_by_label() -> dict[str, Sweep]:
@@ -106,7 +150,7 @@ def labelled(items: Iterable[Named], name: Callable[[Named], str], more: Callabl
 
 def trial_labels(trials: Sequence[Trial]) -> dict[str, Trial]:
     """Trials by unique label, in the order given."""
-    return labelled(trials, lambda trial: trial.name, lambda trial: trial.run_id[:6])
+    return labelled(trials, lambda trial: trial.name, lambda trial: f"{trial.sweep}, {trial.run_id[:6]}")
 
 
 def plain(text: str) -> str:

@@ -20,6 +20,7 @@ def leaderboard_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     return [
         {
             "trial": t.name,
+            "sweep": t.sweep,
             "state": t.state,
             "method": t.method,
             "peers": t.peers,

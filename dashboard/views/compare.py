@@ -22,7 +22,7 @@ RATES = {"val/wer": "WER, %", "val/cer": "CER, %"}
 
 
 def page() -> None:
-    _, trials = shell.choose_sweep()
+    _, trials = shell.choose_trials()
     colours = charts.group_colours(trials)
     left, right = st.columns([1, 4], vertical_alignment="top")
     told = "A setting is all trials that differ in nothing but the seed: its curve is their mean."

@@ -20,21 +20,21 @@ RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble", "wer_best_peer"]
 COST = "cost"
 # In their order: first what is pinned, then from what says most to what says least.
 COLUMNS = (
-    *("pin", "trial", "best_wer", "state", "method", "peers", "width", "batch_size", "seed"),
+    *("pin", "trial", "best_wer", "sweep", "state", "method", "peers", "width", "batch_size", "seed"),
     *("best_cer", "wer_best_peer", "wer_ensemble", "minutes", "epochs", "best_epoch", "wer", "cer", "mlflow", "reason"),
 )
 Key = Callable[[Trial], str]
 
 
 def page() -> None:
-    sweep, trials = shell.choose_sweep()
+    named, trials = shell.choose_trials()
     summary(trials)
     pinned = pins(trials)
     chosen = [*pinned, *(trial for trial in filtered(trials) if trial not in pinned)]
     if not chosen:
         st.info("No trial fits these filters.", icon=":material/filter_alt_off:")
         return
-    table(sweep.name, chosen, len(pinned))
+    table(named, chosen, len(pinned))
     figure(chosen, trials)
     deeper(chosen, trials)
 
@@ -45,7 +45,7 @@ def summary(trials: Sequence[Trial]) -> None:
     best = trials[0]
     of_cer = min(trials, key=lambda trial: 9.0 if trial.best_cer is None else trial.best_cer)
     with st.container(horizontal=True):
-        st.metric("Trials", len(trials), border=True, help="All trials of this sweep.")
+        st.metric("Trials", len(trials), border=True, help="All trials of what is chosen in the sidebar.")
         st.metric("State", ", ".join(f"{n} {state}" for state, n in states.items()), border=True)
         st.metric("Lowest WER", percent(best.best_wer), border=True, help=whose(best))
         st.metric("Lowest CER", percent(of_cer.best_cer), border=True, help=whose(of_cer))
@@ -102,6 +102,8 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
         shown.insert(0, "pin", ["★"] * pinned + [""] * (len(shown) - pinned))
     if not rows["reason"].any():
         shown = shown.drop(columns="reason")
+    if rows["sweep"].nunique() == 1:
+        shown = shown.drop(columns="sweep")
     mixed = any(trial.peers > 1 for trial in trials)
     event = st.dataframe(
         shown[[name for name in COLUMNS if name in shown]],
@@ -162,6 +164,7 @@ def columns(mixed: bool) -> dict[str, Any]:
         "pin": text("", pinned=True, width=30),
         "trial": text("Trial", pinned=True, width=164),
         "best_wer": rate("Best WER, mean" if mixed else "Best WER", 112 if mixed else 76, mean, pinned=True),
+        "sweep": text("Sweep", width=100),
         "state": text("State", width=66),
         "method": text("Method", width=84),
         "peers": number("Peers", width=50),

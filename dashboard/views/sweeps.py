@@ -14,11 +14,12 @@ from dashboard.tables import percent
 
 EVERY = 5.0  # seconds between two looks at a sweep that is going
 MOST_CURVES = 20
+MEANS = "The lowest of any trial; a trial's own is the mean over its peers"
 COUNTED = 30  # sweeps whose trials are read for the overview
 
 
 def page() -> None:
-    sweep, _ = shell.choose_sweep()
+    sweep = shell.choose_sweep()
     overview()
     st.subheader(shell.plain(sweep.name))
     trials = cached.trials(shell.tracking_uri(), sweep)
@@ -75,8 +76,8 @@ def overview() -> None:
             "trials": number("Trials"),
             "failed": number("Failed"),
             "abandoned": number("Abandoned", help="Not over, and nobody works on them any more"),
-            "best_wer": number("Best WER", format="%.1f %%"),
-            "best_cer": number("Best CER", format="%.1f %%"),
+            "best_wer": number("Best WER", format="%.1f %%", help=MEANS),
+            "best_cer": number("Best CER", format="%.1f %%", help=MEANS),
             "cost": st.column_config.TextColumn("Cost", help="Sum of the times of all epochs of all trials"),
         },
     )
@@ -100,8 +101,8 @@ def state(sweep: Sweep, trials: Sequence[Trial]) -> None:
     st.progress(far.share, f"{far.done} of {far.planned} epochs" if far.planned else "no epoch yet")
     with st.container(horizontal=True):
         st.metric("Trials", ", ".join(f"{n} {name}" for name, n in far.states.items()), border=True)
-        st.metric("Lowest WER", percent(far.best_wer), border=True)
-        st.metric("Lowest CER", percent(far.best_cer), border=True)
+        st.metric("Lowest WER", percent(far.best_wer), border=True, help=MEANS)
+        st.metric("Lowest CER", percent(far.best_cer), border=True, help=MEANS)
         st.metric("Cost", duration(far.cost), border=True, help="Sum of the times of all epochs of all trials")
         if going(sweep, trials):
             st.metric("Left", duration(far.left), border=True, help="If it goes on as fast as until now")
