@@ -188,7 +188,9 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     """Best rates by one parameter, a dot per trial; or WER against what it cost."""
     colours = charts.group_colours(trials)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    by = links.one_of(left.container(), "Best rate by", [*charts.GROUPINGS, COST], key="by", default="method and width")
+    several = len({trial.sweep for trial in trials}) > 1
+    groupings = [name for name in charts.GROUPINGS if several or name != "sweep"]
+    by = links.one_of(left.container(), "Best rate by", [*groupings, COST], key="by", default="method and width")
     if by == COST:
         cost = links.select(right, "Cost", list(COSTS), key="cost", default=next(iter(COSTS))) or next(iter(COSTS))
         rows = cost_rows(chosen, cost, picture_of)

@@ -33,6 +33,10 @@ def test_one_table_over_two_sweeps(two_sweeps: str, monkeypatch: pytest.MonkeyPa
     assert list(rows["best_wer"]) == pytest.approx([30.0, 50.0, 70.0])
     assert list(rows["sweep"]) == ["narrow", "wide", "narrow"]
     assert app.query_params["also"] == "narrow"
+    app = opened(two_sweeps, "leaderboard", monkeypatch, **TOGETHER, by="sweep")
+    assert app.query_params["by"] == "sweep"
+    app = opened(two_sweeps, "leaderboard", monkeypatch, sweep="wide", by="sweep")
+    assert app.query_params["by"] == "method and width"
     assert not said(app)
 
 
