@@ -13,6 +13,9 @@ from statistics import fmean
 from dashboard.records import Trial
 from lipkd.config import MACHINE
 
+# Of the parameters `data.*` those that don't choose clips; the digest is the store's, which a trial has anyway.
+OF_THE_PICTURE = ("data.crop", "data.zoom", "data.alphabet", "data.digest", *MACHINE)
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -88,6 +91,21 @@ def deciding(trial: Trial) -> dict[str, str]:
     """The parameters that decide the numbers: what the clips are and not where they lie."""
     rest = {name: value for name, value in trial.config.items() if name not in MACHINE}
     return rest | {"data.digest": trial.store_digest}
+
+
+def together(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials of several sweeps, the best first. What two of them share, a trial of one name with one result, is
+    there once: twice it would count as two seeds."""
+    found: dict[object, Trial] = {}
+    for trial in trials:
+        found.setdefault((trial.name, trial.store_digest, trial.epochs, trial.best_wer, trial.best_cer), trial)
+    return sorted(found.values(), key=lambda trial: trial.rank)
+
+
+def clips_of(trial: Trial) -> tuple[str, ...]:
+    """What decides which clips a trial is validated on."""
+    chosen = sorted(name for name in trial.config if name.startswith("data.") and name not in OF_THE_PICTURE)
+    return (trial.store_digest, *(f"{name} {trial.config[name]}" for name in chosen))
 
 
 def _gain(group: str, width: str, batch_size: int, pairs: list[tuple[Trial, Trial]]) -> Gain:

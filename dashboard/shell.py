@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import cached, links
+from dashboard.pairing import clips_of, together
 from dashboard.progress import to_open
 from dashboard.records import NothingTracked, Sweep, Trial, shown
 from lipkd.errors import LipkdError
@@ -20,7 +21,6 @@ FIRST_COMMAND = "lipkd sweep tuning/sweeps/demo.yaml"
 # Streamlit's wide layout leaves 5rem on both sides, which tables need more than the eye does; on phones it leaves 1rem.
 WIDER = ".stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; }"
 STYLE = f"<style>@media (min-width: 641px) {{ {WIDER} }}</style>"
-OF_THE_PICTURE = ("data.crop=", "data.zoom=", "data.alphabet=", "data.store=", "data.digest=")
 PRIVATE = "private"  # of the session: what a page keeps until another page is opened
 Named = TypeVar("Named")
 log = logging.getLogger(__name__)
@@ -69,10 +69,7 @@ def choose_sweep() -> Sweep:
 
 def choose_trials() -> tuple[str, list[Trial]]:
     """The trials of the sweep chosen in the sidebar and of those laid over it, the best first, and what they are called
-    together. Raises Nothing as `choose_sweep` does.
-
-    What two sweeps share, a trial of one name with one result, is shown once: twice it would count as two seeds.
-    """
+    together. Raises Nothing as `choose_sweep` does."""
     sweep, by_label, place = _sidebar()
     others = [label for label, other in by_label.items() if other is not sweep]
     told = "Trials of several sweeps in one table and one chart."
@@ -82,19 +79,10 @@ def choose_trials() -> tuple[str, list[Trial]]:
     chosen = [sweep, *(by_label[label] for label in also)]
     trials = _begun(chosen)
     if also:
-        found: dict[object, Trial] = {}
-        for trial in trials:
-            found.setdefault((trial.name, trial.store_digest, trial.epochs, trial.best_wer, trial.best_cer), trial)
-        trials = sorted(found.values(), key=lambda trial: trial.rank)
+        trials = together(trials)
         if len({clips_of(trial) for trial in trials}) > 1:
             place.warning("These sweeps are validated on different clips, so their rates say little about each other.")
     return " and ".join(one.name for one in chosen), trials
-
-
-def clips_of(trial: Trial) -> tuple[str, ...]:
-    """What decides which clips a trial is validated on."""
-    chosen = [f"{name}={value}" for name, value in trial.config.items() if name.startswith("data.")]
-    return (trial.store_digest, *sorted(item for item in chosen if not item.startswith(OF_THE_PICTURE)))
 
 
 def _begun(sweeps: Sequence[Sweep]) -> list[Trial]:

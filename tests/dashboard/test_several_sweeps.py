@@ -33,11 +33,14 @@ def test_one_table_over_two_sweeps(two_sweeps: str, monkeypatch: pytest.MonkeyPa
     assert list(rows["best_wer"]) == pytest.approx([30.0, 50.0, 70.0])
     assert list(rows["sweep"]) == ["narrow", "wide", "narrow"]
     assert app.query_params["also"] == "narrow"
+    assert not said(app)
+
+
+def test_rates_by_sweep_where_there_are_several(two_sweeps: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(two_sweeps, "leaderboard", monkeypatch, **TOGETHER, by="sweep")
     assert app.query_params["by"] == "sweep"
     app = opened(two_sweeps, "leaderboard", monkeypatch, sweep="wide", by="sweep")
     assert app.query_params["by"] == "method and width"
-    assert not said(app)
 
 
 def test_trials_of_two_sweeps_are_set_against_each_other(two_sweeps: str, monkeypatch: pytest.MonkeyPatch) -> None:
