@@ -46,6 +46,7 @@ def read(video: Path, model: Path) -> dict[str, Any]:
     width = _check(video)
     # Seconds, which who uploads something else need not wait.
     from lipkd.deployed import LipReader
+    from lipkd.looks import SEVERAL
     from lipkd.subtitles import srt, vtt
 
     # Not on the GPU: a trial may be using all of it, and for one clip a processor will do.
@@ -53,8 +54,8 @@ def read(video: Path, model: Path) -> dict[str, Any]:
     frames = MouthReader(reader.picture)(video)
     if len(frames) > LONGEST_S * reader.fps:
         raise _too_long()
-    (said,) = reader.read([frames])
-    logits, _ = reader.logits([frames])
+    (said,) = reader.read([frames], looks=SEVERAL)  # whose lips these are the network has hardly learned
+    logits, _ = reader.logits([frames], SEVERAL)
     folder = video.parent
     np.save(folder / POSTERIORS, logits.float().softmax(-1).half().numpy())
     np.save(folder / FRAMES, frames)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lipkd.augment import change_light, change_pictures, frame_indices
+from lipkd.looks import AS_TRAINED, Look
 from lipkd.parts import AugmentConfig
 from lipkd.pictures import Channels, fitted, own_light, scaled, stacked, standardising
 from lipkd.store import Clip, ClipStore, Frames
@@ -171,16 +172,22 @@ class ClipReader:
 
         yield from _ahead(make, [jobs[i] for i in rng.permutation(len(jobs))])
 
-    def plain(self, clips: Sequence[Clip], batch_size: int) -> Iterator[Batch]:
-        """Batches without augmentation, in the order given."""
+    def plain(self, clips: Sequence[Clip], batch_size: int, look: Look = AS_TRAINED) -> Iterator[Batch]:
+        """Batches without augmentation, in the order given, each clip seen in one way."""
         jobs = [list(clips[b : b + batch_size]) for b in range(0, len(clips), batch_size)]
 
         def make(job: list[Clip]) -> Batch:
-            return self._pad(
-                [[_Shown(c, self.pictures(c), np.arange(c.n_frames), *self.light(c), 1.0, 0.0) for c in job]]
-            )
+            return self._pad([[self._seen(clip, look) for clip in job]])
 
         yield from _ahead(make, jobs)
+
+    def _seen(self, clip: Clip, look: Look) -> _Shown:
+        if look == AS_TRAINED:
+            frames, light = self.pictures(clip), self.light(clip)
+        else:
+            frames = look.of(self.store.read(clip), self.size, self.zoom)
+            light = own_light(frames)
+        return _Shown(clip, frames, np.arange(clip.n_frames), *light, 1.0, 0.0)
 
     def _augmented(self, drawn: _Drawn, augment: AugmentConfig, view: int) -> _Shown:
         mean, std = self.light(drawn.clip)

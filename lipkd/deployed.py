@@ -25,8 +25,9 @@ from lipkd.decode import closed_list, confidences, greedy
 from lipkd.device import autocast, choose_device
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
+from lipkd.looks import AS_TRAINED, Look, surest
 from lipkd.network import LipNet, NetworkShape
-from lipkd.pictures import fitted, own_light, scaled, stacked, standardising
+from lipkd.pictures import own_light, scaled, stacked, standardising
 from lipkd.spoken import Said, spoken_words
 from lipkd.store import Frames
 from lipkd.text import Alphabet
@@ -89,28 +90,35 @@ class LipReader:
         shutil.rmtree(old, ignore_errors=True)
 
     @torch.no_grad()
-    def logits(self, clips: Sequence[Frames]) -> tuple[Tensor, Tensor]:
-        """Logits (B, T, V) of clips (T, H, W, C) and the clips' lengths (B,) in frames.
+    def logits(self, clips: Sequence[Frames], looks: Sequence[Look] = (AS_TRAINED,)) -> tuple[Tensor, Tensor]:
+        """Logits (B, T, V) of clips (T, H, W, C) and the clips' lengths (B,) in frames; of several `looks` those that
+        each clip is surest read with.
 
         Raises ValueError for a clip that is not of the crops that this model takes.
         """
         for clip in clips:
             if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[1:] != self.picture or not len(clip):
                 raise ValueError(f"{clip.dtype}{clip.shape}: this model takes uint8 (frames, *{self.picture})")
-        shown = [fitted(clip, self.size, self.zoom) for clip in clips]
+        lengths = torch.tensor([len(clip) for clip in clips])
+        return surest([self._logits(clips, lengths, look) for look in looks], lengths, self.alphabet), lengths
+
+    def _logits(self, clips: Sequence[Frames], lengths: Tensor, look: Look) -> Tensor:
+        shown = [look.of(clip, self.size, self.zoom) for clip in clips]
         light = [standardising(*own_light(clip)) for clip in shown]
         gain, offset = (torch.from_numpy(np.stack(side)) for side in zip(*light, strict=True))
-        lengths = torch.tensor([len(clip) for clip in shown])
         frames = torch.from_numpy(stacked(shown)).to(self.device)
         with autocast(self.device, self.precision):
-            return self.network(scaled(frames, gain.to(self.device), offset.to(self.device)), lengths)[1], lengths
+            return self.network(scaled(frames, gain.to(self.device), offset.to(self.device)), lengths)[1]
 
-    def read(self, clips: Sequence[Frames], sentences: Sequence[str] = ()) -> list[Said]:
+    def read(
+        self, clips: Sequence[Frames], sentences: Sequence[str] = (), looks: Sequence[Look] = (AS_TRAINED,)
+    ) -> list[Said]:
         """Read clips (T, H, W, C) as one batch: the best path, or with `sentences` the likeliest of that list.
 
-        Times come from the likeliest alignment of the text to the frames. Raises ValueError as `logits` does.
+        `looks` as in `logits`. Times come from the likeliest alignment of the text to the frames. Raises ValueError as
+        `logits` does.
         """
-        logits, lengths = self.logits(clips)
+        logits, lengths = self.logits(clips, looks)
         if sentences:
             texts = closed_list(logits, lengths, self.alphabet, sentences)
         else:

@@ -21,6 +21,7 @@ from lipkd.decode import closed_list, greedy
 from lipkd.device import autocast, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.instruments import instruments
+from lipkd.looks import AS_TRAINED, Look, surest
 from lipkd.losses import ctc_per_clip
 from lipkd.metrics import ErrorCounts, count_errors
 from lipkd.splits import Split
@@ -66,13 +67,20 @@ def read_clips(
     device: torch.device,
     precision: str,
     sentences: Sequence[str] = (),
+    looks: Sequence[Look] = (AS_TRAINED,),
 ) -> Reading:
-    """Let every peer read the clips, greedily and, where `sentences` are given, from that closed list."""
+    """Let every peer read the clips, greedily and, where `sentences` are given, from that closed list.
+
+    With several `looks` each peer, and the ensemble, keeps for each clip the look that it is surest of.
+    """
     rows, posteriors, losses, losses_together = [], {}, [], []
-    for batch in reader.plain(clips, batch_size):
-        batch = batch.to(device)
+    for seen in zip(*(reader.plain(clips, batch_size, look) for look in looks), strict=True):
         with autocast(device, precision):
-            logits, ensemble = cohort.read(batch)
+            read = [cohort.read(batch.to(device)) for batch in seen]
+        batch = seen[0].to(device)
+        by_peer = zip(*(peers for peers, _ in read), strict=True)
+        logits = [surest(z, batch.lengths, reader.alphabet) for z in by_peer]
+        ensemble = surest([together for _, together in read], batch.lengths, reader.alphabet)
         said = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
         together = greedy(ensemble, batch.lengths, reader.alphabet)
         chosen = [closed_list(z, batch.lengths, reader.alphabet, sentences) for z in logits] if sentences else []
@@ -144,9 +152,10 @@ def evaluate(
     part: Literal["train", "val", "test"] = "val",
     device: str = "auto",
     sentences: Literal["train"] | tuple[str, ...] | None = None,
+    looks: Sequence[Look] = (AS_TRAINED,),
 ) -> Reading:
     """Read one part of a trial's split again with its saved peers; `sentences` is a closed list, by default
-    the one of the trial's configuration.
+    the one of the trial's configuration; with several `looks` each clip counts as it is surest read.
 
     Raises LipkdError when the trial, its checkpoint or the part is missing, or when the store is no
     longer the one that the trial was trained on.
@@ -174,4 +183,5 @@ def evaluate(
         device=chosen,
         precision=config.training.precision,
         sentences=config.closed_list(by_id[i].text for i in ids.train),
+        looks=looks,
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from lipkd.deployed import LipReader
 from lipkd.errors import LipkdError
+from lipkd.looks import AS_TRAINED, Look
 from lipkd.pictures import resize
 from lipkd.spoken import Said
 from lipkd.store import Clip, ClipStore, Frames
@@ -25,7 +26,12 @@ class Source:
 
 
 def read_clips(
-    reader: LipReader, sources: Iterable[Source], *, batch_size: int = 8, sentences: Sequence[str] = ()
+    reader: LipReader,
+    sources: Iterable[Source],
+    *,
+    batch_size: int = 8,
+    sentences: Sequence[str] = (),
+    looks: Sequence[Look] = (AS_TRAINED,),
 ) -> Iterator[tuple[str, Said | LipkdError]]:
     """The name of each clip and what was said, or why it cannot be read; in the order given."""
     waiting = iter(sources)
@@ -40,7 +46,7 @@ def read_clips(
         order = sorted(loaded, key=lambda place: len(loaded[place]))
         for begin in range(0, len(order), batch_size):
             places = order[begin : begin + batch_size]
-            said = reader.read([loaded[place] for place in places], sentences)
+            said = reader.read([loaded[place] for place in places], sentences, looks)
             answers |= dict(zip(places, said, strict=True))
         yield from ((source.name, answers[place]) for place, source in enumerate(window))
 

@@ -20,6 +20,8 @@ from lipkd.cli import build_parser, main
 from lipkd.commands.learning import override
 from lipkd.config import parse_config
 from lipkd.errors import LipkdError
+from lipkd.evaluate import evaluate
+from lipkd.looks import SEVERAL
 from lipkd.store import ClipStore
 from lipkd.trial import TrialFolder
 
@@ -188,6 +190,12 @@ def test_train_then_evaluate_then_train_on(
     assert table[0] == "6 val clips, best checkpoint, protocol letters"
     assert table[2].split()[:4] == ["peer", "0", f"{wer:.3f}", f"{cer:.3f}"]
 
+    assert main(["evaluate", str(folder.path), "--device", "cpu", "--tta"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    (surest,), _ = evaluate(folder.path, device="cpu", looks=SEVERAL).count("letters")
+    assert table[0] == "6 val clips, best checkpoint, protocol letters, the surest of 4 looks"
+    assert table[2].split()[:4] == ["peer", "0", f"{surest.wer:.3f}", f"{surest.cer:.3f}"]
+
     assert main([*command, "--set", f"training.init_from={folder.path}", "--out", str(tmp_path / "second")]) == 0
     source = folder.checkpoint("best")
     assert f"starts from peer 0 of {source} (the only one): 30 of 30 tensors" in capsys.readouterr().out
@@ -216,6 +224,10 @@ def test_train_then_deploy_then_predict(
     read = ["predict", str(model), "--threads", "1", "--device", "cpu"]
     assert main([*read, "--store", str(tiny_store.path), "--ids", ",".join(said), "--batch-size", "6"]) == 0
     assert capsys.readouterr().out == "".join(f"{clip}\t{text}\n" for clip, text in said.items())
+
+    assert main([*read, "--store", str(tiny_store.path), "--ids", ",".join(said), "--tta"]) == 0
+    surest = {row["id"]: row["hypotheses"][0] for row in evaluate(trial.path, device="cpu", looks=SEVERAL).rows}
+    assert capsys.readouterr().out == "".join(f"{clip}\t{text}\n" for clip, text in surest.items())
 
     for number, clip in enumerate(tiny_store.clips[:2]):
         np.save(tmp_path / f"clip{number}.npy", tiny_store.read(clip))

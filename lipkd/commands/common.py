@@ -7,6 +7,8 @@ from typing import Protocol
 
 from lipkd.errors import LipkdError
 
+TTA = "test-time augmentation: look at each clip in four ways, keep the surest (4 times the work, fewer errors)"
+
 
 class AddCommand(Protocol):
     """Adds a command of a `name` that `run` does; `summary` is its line in the help."""

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lipkd.commands.common import AddCommand, add_mlruns, sentences_of
+from lipkd.commands.common import TTA, AddCommand, add_mlruns, sentences_of
 from lipkd.errors import LipkdError
 
 
@@ -28,6 +28,7 @@ def add(command: AddCommand) -> None:
         metavar="FILE",
         help="closed list, a sentence per line, or 'train' for those of the training clips (default: the trial's)",
     )
+    evaluate.add_argument("--tta", action="store_true", help=TTA)
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
 
     compare = command("compare", _compare, "say whether one method is better than another, and how sure that is")
@@ -89,7 +90,9 @@ def override(value: Any, item: str) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from lipkd.evaluate import evaluate
+    from lipkd.looks import AS_TRAINED, SEVERAL
 
+    looks = SEVERAL if arguments.tta else (AS_TRAINED,)
     sentences = arguments.sentences
     if sentences not in (None, "train"):
         sentences = sentences_of(Path(sentences))
@@ -99,9 +102,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         part=arguments.split,
         device=arguments.device,
         sentences=sentences,
+        looks=looks,
     )
     peers, ensemble = reading.count(arguments.protocol)
-    print(f"{len(reading.rows)} {arguments.split} clips, {arguments.which} checkpoint, protocol {arguments.protocol}")
+    how = f"protocol {arguments.protocol}" + (f", the surest of {len(looks)} looks" if len(looks) > 1 else "")
+    print(f"{len(reading.rows)} {arguments.split} clips, {arguments.which} checkpoint, {how}")
     print(f"{'':12} {'wer':>6} {'cer':>6} {'bleu':>6} {'sentences':>9}")
     named = {f"peer {index}": counts for index, counts in enumerate(peers)}
     if len(peers) > 1:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lipkd.commands.common import AddCommand, add_mlruns, sentences_of
+from lipkd.commands.common import TTA, AddCommand, add_mlruns, sentences_of
 from lipkd.errors import LipkdError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def add(command: AddCommand) -> None:
     predict.add_argument("--store", type=Path, metavar="STORE", help="read clips of this store")
     predict.add_argument("--ids", metavar="A,B", help="only these clips of the store (default: all)")
     predict.add_argument("--sentences", type=Path, metavar="FILE", help="closed list to choose from, one a line")
+    predict.add_argument("--tta", action="store_true", help=TTA)
     predict.add_argument("--json", action="store_true", help="a line of JSON per clip, with times and confidence")
     predict.add_argument("--srt", type=Path, metavar="FOLDER", help="write subtitles there, CLIP.srt")
     predict.add_argument("--vtt", type=Path, metavar="FOLDER", help="write subtitles there, CLIP.vtt")
@@ -83,6 +84,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         raise LipkdError("--batch-size must be at least 1, --threads at least 0")
     from lipkd.deployed import LipReader
     from lipkd.device import limit_threads
+    from lipkd.looks import AS_TRAINED, SEVERAL
     from lipkd.predict import read_clips, stored_clips
     from lipkd.subtitles import file_names, srt, vtt
 
@@ -103,7 +105,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     ]
     names = file_names([source.name for source in sources])
     unread = 0
-    read = read_clips(reader, sources, batch_size=arguments.batch_size, sentences=sentences)
+    looks = SEVERAL if arguments.tta else (AS_TRAINED,)
+    read = read_clips(reader, sources, batch_size=arguments.batch_size, sentences=sentences, looks=looks)
     for name, (clip, said) in zip(names, read, strict=True):
         if isinstance(said, LipkdError):
             print(f"lipkd: {clip}: {' '.join(str(said).split())}", file=sys.stderr)

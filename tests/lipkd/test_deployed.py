@@ -15,7 +15,9 @@ from lipkd.config import parse_config
 from lipkd.deploy import choose_peer, extract, find_trial
 from lipkd.deployed import LipReader
 from lipkd.errors import LipkdError
+from lipkd.evaluate import evaluate
 from lipkd.files import write_json, write_jsonl
+from lipkd.looks import AS_TRAINED, SEVERAL, Look
 from lipkd.predict import Source, load_array, read_clips, stored_clips
 from lipkd.spoken import Said
 from lipkd.store import ClipStore, Frames
@@ -67,6 +69,24 @@ def test_a_deployed_peer_says_to_the_bit_what_the_trial_heard(
         for row, z, length in zip(batch, logits.softmax(-1).half(), lengths.tolist(), strict=True):
             assert torch.equal(z[:length], posteriors[row["id"]][peer])
         assert [said.text for said in reader.read(clips)] == [row["hypotheses"][peer] for row in batch]
+
+
+def test_several_looks_at_a_clip_give_the_trial_and_the_deployed_peer_the_same(
+    trial: TrialFolder, model: Path, tiny_store: ClipStore
+) -> None:
+    reader, rows = LipReader.load(model, "cpu"), trial.read_predictions("best")
+    clips = [tiny_store.read(tiny_store.clip(row["id"])) for row in rows]
+    for looks in ((AS_TRAINED,), (Look(mirrored=True),), SEVERAL):
+        heard = evaluate(trial.path, device="cpu", looks=looks)
+        logits, lengths = reader.logits(clips, looks)
+        for row, z, length in zip(heard.rows, logits.softmax(-1), lengths.tolist(), strict=True):
+            torch.testing.assert_close(z[:length], heard.posteriors[row["id"]][1].float(), atol=1e-3, rtol=1e-2)
+        said = [said.text for said in reader.read(clips, looks=looks)]
+        assert said == [row["hypotheses"][1] for row in heard.rows]
+        turned = [np.ascontiguousarray(clip[:, :, ::-1]) for clip in clips]
+        if len(looks) == 1:
+            opposite, _ = reader.logits(turned, (Look(mirrored=not looks[0].mirrored),))
+            torch.testing.assert_close(opposite, logits)
 
 
 def test_a_branch_of_a_shared_trunk_is_deployed_with_its_averaged_weights(
