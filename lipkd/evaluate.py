@@ -153,21 +153,22 @@ def evaluate(
     device: str = "auto",
     sentences: Literal["train"] | tuple[str, ...] | None = None,
     looks: Sequence[Look] = (AS_TRAINED,),
+    store_path: Path | None = None,
 ) -> Reading:
     """Read one part of a trial's split again with its saved peers; `sentences` is a closed list, by default
     the one of the trial's configuration; with several `looks` each clip counts as it is surest read.
 
-    Raises LipkdError when the trial, its checkpoint or the part is missing, or when the store is no
-    longer the one that the trial was trained on.
+    `store_path` is where the trial's clip store lies now, by default where it was. Raises LipkdError when the trial,
+    its checkpoint or the part is missing, or when that is not the store that the trial was trained on.
     """
     folder = TrialFolder(path)
     cohort, config, _ = load_cohort(folder, which)
     if sentences is not None:
         config = parse_config({**config.to_json(), "evaluation": {"sentences": sentences}}, "--sentences")
-    store = ClipStore.open(config.data.store)
+    store = ClipStore.open(store_path or config.data.store)
     saved = folder.split()
     if saved["store_digest"] != store.meta["digest"]:
-        raise LipkdError(f"clip store {store.path}: has changed since trial {folder.name} was trained on it")
+        raise LipkdError(f"clip store {store.path}: not the one that trial {folder.name} was trained on")
     ids = Split(**{name: tuple(saved[name]) for name in ("train", "val", "test")})
     by_id = {clip.id: clip for clip in store.clips}
     clips = [by_id[i] for i in getattr(ids, part)]

@@ -29,6 +29,7 @@ def add(command: AddCommand) -> None:
         help="closed list, a sentence per line, or 'train' for those of the training clips (default: the trial's)",
     )
     evaluate.add_argument("--tta", action="store_true", help=TTA)
+    evaluate.add_argument("--store", type=Path, help="where the trial's clip store lies now (default: where it was)")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
 
     compare = command("compare", _compare, "say whether one method is better than another, and how sure that is")
@@ -103,6 +104,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         sentences=sentences,
         looks=looks,
+        store_path=arguments.store,
     )
     peers, ensemble = reading.count(arguments.protocol)
     how = f"protocol {arguments.protocol}" + (f", the surest of {len(looks)} looks" if len(looks) > 1 else "")

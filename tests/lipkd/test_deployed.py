@@ -169,6 +169,10 @@ def test_another_store_is_refused(trial: TrialFolder, tiny_store: ClipStore, tmp
     write_json(tmp_path / "meta.json", {**tiny_store.meta, "digest": "another"})
     with pytest.raises(LipkdError, match="not the one that trial pair was trained on"):
         extract(trial, 0, tmp_path)
+    with pytest.raises(LipkdError, match="not the one that trial pair was trained on"):
+        evaluate(trial.path, device="cpu", store_path=tmp_path)
+    write_json(tmp_path / "meta.json", tiny_store.meta)  # the same store at another place
+    assert evaluate(trial.path, device="cpu", store_path=tmp_path).rows == trial.read_predictions("best")
 
 
 def test_clips_are_batched_by_length_and_come_back_in_order(model: Path, tiny_store: ClipStore) -> None:
