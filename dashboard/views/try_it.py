@@ -133,7 +133,8 @@ def told(name: str, heard: Heard) -> None:
     st.metric(
         "Confidence",
         percent(heard.confidence),
-        help="The likelihood of the text, per letter. Low where the network guesses, or has not learnt such videos.",
+        help="The likelihood of the text, per letter, in the surest of four looks: two sizes, each mirrored too. "
+        "Low where the network guesses, or has not learnt such videos.",
     )
     rows = [
         {"word": word.text, "from": word.start, "to": word.end, "sure": 100 * sure}
