@@ -74,10 +74,11 @@ def read_clips(
     With several `looks` each peer, and the ensemble, keeps for each clip the look that it is surest of.
     """
     rows, posteriors, losses, losses_together = [], {}, [], []
-    for seen in zip(*(reader.plain(clips, batch_size, look) for look in looks), strict=True):
+    for batches in zip(*(reader.plain(clips, batch_size, look) for look in looks), strict=True):
+        seen = [batch.to(device) for batch in batches]
         with autocast(device, precision):
-            read = [cohort.read(batch.to(device)) for batch in seen]
-        batch = seen[0].to(device)
+            read = [cohort.read(batch) for batch in seen]
+        batch = seen[0]  # all but the pictures is the same in each
         by_peer = zip(*(peers for peers, _ in read), strict=True)
         logits = [surest(z, batch.lengths, reader.alphabet) for z in by_peer]
         ensemble = surest([together for _, together in read], batch.lengths, reader.alphabet)

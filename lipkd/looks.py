@@ -44,4 +44,4 @@ def surest(logits: Sequence[Tensor], lengths: Tensor, alphabet: Alphabet) -> Ten
     if len(logits) == 1:
         return logits[0]
     sure = torch.tensor([confidences(z, lengths, alphabet, greedy(z, lengths, alphabet)) for z in logits])
-    return torch.stack(tuple(logits))[sure.argmax(0).to(logits[0].device), torch.arange(len(lengths))]
+    return torch.stack(tuple(logits))[sure.argmax(0), torch.arange(len(lengths))]
