@@ -38,38 +38,55 @@ def frame_indices(clip: Clip, augment: AugmentConfig, least: int, rng: np.random
     return indices if len(indices) >= least else np.arange(clip.n_frames)
 
 
-def change_pictures(frames: Frames, mean: Floats, augment: AugmentConfig, rng: np.random.Generator) -> Frames:
+def change_pictures(
+    frames: Frames, size: tuple[int, int], mean: Floats, augment: AugmentConfig, rng: np.random.Generator
+) -> Frames:
     """Mirror, shift, turn and scale all frames (T, H, W, C) of a clip alike, then mask; masks show the clip's mean
     (C,).
 
-    Uncovered edges repeat the last pixel. Everything stays uint8: a quarter of the bytes to move.
+    Shows the middle of `size` (height, width) of frames at least as large: what is moved into it comes from around
+    it, and beyond the frames' own edges the last pixel is repeated. Everything stays uint8: a quarter of the bytes
+    to move.
     """
-    n_frames, height, width = frames.shape[:3]
-    columns = np.arange(width)[:: -1 if rng.random() < augment.flip else 1]
-    down, right = (round(side * augment.shift * rng.uniform(-1, 1)) for side in (height, width))
-    rows = np.clip(np.arange(height) + down, 0, height - 1)
-    columns = columns[np.clip(np.arange(width) + right, 0, width - 1)]
-    moved = frames.take(rows, axis=1).take(columns, axis=2)
+    n_frames, *sides = frames.shape[:3]
+    height, width = size
+    columns = np.arange(sides[1])[:: -1 if rng.random() < augment.flip else 1]
+    down, right = (round(side * augment.shift * rng.uniform(-1, 1)) for side in size)
+    rows = np.clip(np.arange(sides[0]) + down, 0, sides[0] - 1)
+    columns = columns[np.clip(np.arange(sides[1]) + right, 0, sides[1] - 1)]
     if augment.scale or augment.turn:
-        moved = turn_and_scale(moved, augment.turn * rng.uniform(-1, 1), 1 + augment.scale * rng.uniform(-1, 1))
+        degrees, scale = augment.turn * rng.uniform(-1, 1), 1 + augment.scale * rng.uniform(-1, 1)
+        moved = turn_and_scale(frames.take(rows, axis=1).take(columns, axis=2), size, degrees, scale)
+    else:
+        top, left = (sides[0] - height) // 2, (sides[1] - width) // 2
+        moved = frames.take(rows[top : top + height], axis=1).take(columns[left : left + width], axis=2)
     blank = mean.round().astype(np.uint8)
     for _ in range(augment.time_masks):
         extent = int(rng.integers(0, min(augment.time_mask_frames, n_frames // 4) + 1))
         first = int(rng.integers(0, n_frames - extent + 1))
         moved[first : first + extent] = blank
     for _ in range(augment.patch_masks):
-        tall, wide = (int(side * augment.patch_mask_share * rng.random()) for side in (height, width))
+        tall, wide = (int(side * augment.patch_mask_share * rng.random()) for side in size)
         top, left = int(rng.integers(0, height - tall + 1)), int(rng.integers(0, width - wide + 1))
         moved[:, top : top + tall, left : left + wide] = blank
     return moved
 
 
-def turn_and_scale(frames: Frames, degrees: float, scale: float) -> Frames:
-    """Frames (T, H, W, C) turned counterclockwise about their middle and enlarged, bilinear."""
-    height, width = frames.shape[1:3]
+def turn_and_scale(frames: Frames, size: tuple[int, int], degrees: float, scale: float) -> Frames:
+    """The middle of `size` (height, width) of frames (T, H, W, C) turned counterclockwise about it and enlarged,
+    bilinear."""
+    sides = frames.shape[1:3]
+    height, width = size
     cosine, sine = (f(math.radians(degrees)) / scale for f in (math.cos, math.sin))
-    # Where in the source each pixel comes from, in coordinates that run from -1 to 1 along each side.
-    source = torch.tensor([[[cosine, -sine * height / width, 0], [sine * width / height, cosine, 0]]])
+    # Where in the source each pixel comes from, in coordinates that run from -1 to 1 along each side of either.
+    source = torch.tensor(
+        [
+            [
+                [cosine * width / sides[1], -sine * height / sides[1], 0],
+                [sine * width / sides[0], cosine * height / sides[0], 0],
+            ]
+        ]
+    )
     grid = F.affine_grid(source, [1, 1, height, width], align_corners=False)
     planes = torch.from_numpy(frames).permute(0, 3, 1, 2).flatten(0, 1)[None].float()
     turned = F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]

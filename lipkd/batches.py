@@ -18,7 +18,7 @@ from torch import Tensor
 from lipkd.augment import change_light, change_pictures, frame_indices
 from lipkd.looks import AS_TRAINED, Look
 from lipkd.parts import AugmentConfig
-from lipkd.pictures import Channels, fitted, own_light, scaled, stacked, standardising
+from lipkd.pictures import Channels, fitted, own_light, scaled, stacked, standardising, with_surroundings
 from lipkd.store import Clip, ClipStore, Frames
 from lipkd.text import Alphabet, letters
 
@@ -128,18 +128,28 @@ class ClipReader:
         frames = self.store.read(clip)
         if frames.shape[1:3] == self.size and self.zoom == 1:
             return frames
-        if clip.id not in self._cache:
-            small = fitted(frames, self.size, self.zoom)
+        return self._kept(clip.id, lambda: fitted(frames, self.size, self.zoom))
+
+    def around(self, clip: Clip) -> Frames:
+        """The pictures in the middle of what the store has around them, for augmentation to move."""
+        if self.zoom == 1:
+            return self.pictures(clip)
+        frames = self.store.read(clip)
+        return self._kept(f"around {clip.id}", lambda: with_surroundings(frames, self.size, self.zoom))
+
+    def _kept(self, name: str, make: Callable[[], Frames]) -> Frames:
+        if name not in self._cache:
+            small = make()
             if self._cached_bytes + small.nbytes > CACHE_BYTES:
                 return small
-            self._cache[clip.id] = small
+            self._cache[name] = small
             self._cached_bytes += small.nbytes
-        return self._cache[clip.id]
+        return self._cache[name]
 
     def light(self, clip: Clip) -> tuple[Channels, Channels]:
-        """Mean and deviation (C,) of the clip's own values."""
+        """Mean and deviation (C,) of the clip's own values, as it is shown without augmentation."""
         if clip.id not in self._light:
-            self._light[clip.id] = own_light(self.pictures(clip))
+            self._light[clip.id] = own_light(fitted(self.store.read(clip), self.size, self.zoom))
         return self._light[clip.id]
 
     def training(
@@ -192,7 +202,7 @@ class ClipReader:
     def _augmented(self, drawn: _Drawn, augment: AugmentConfig, view: int) -> _Shown:
         mean, std = self.light(drawn.clip)
         rng = drawn.draws[view]
-        frames = change_pictures(self.pictures(drawn.clip)[drawn.indices], mean, augment, rng)
+        frames = change_pictures(self.around(drawn.clip)[drawn.indices], self.size, mean, augment, rng)
         return _Shown(drawn.clip, frames, drawn.indices, mean, std, *change_light(augment, rng))
 
     def _pad(self, views: list[list[_Shown]]) -> Batch:

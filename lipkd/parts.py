@@ -153,9 +153,10 @@ class AugmentConfig(Strict):
     """Augmentation of training clips; every probability or extent 0 turns its part off.
 
     `flip`: probability of mirroring; `shift`: largest move as a share of each side; `scale`: largest change of size;
-    `turn`: largest turn, in degrees; `jitter`: share of frames dropped or doubled; `speed`: largest change of pace;
-    `trim`: probability of cutting silence at both ends; `brightness`, `contrast`: largest change; masks: how many, and
-    their largest extent (frames, share of the side).
+    `turn`: largest turn, in degrees; what these bring into the picture is what the store has around it, as far as
+    `data.zoom` leaves something there, and beyond that the edge repeated. `jitter`: share of frames dropped or
+    doubled; `speed`: largest change of pace; `trim`: probability of cutting silence at both ends; `brightness`,
+    `contrast`: largest change; masks: how many, and their largest extent (frames, share of the side).
     """
 
     flip: Share = 0.5

@@ -22,11 +22,33 @@ def fitted(frames: Frames, size: tuple[int, int], zoom: float) -> Frames:
     return resize(centre(frames, zoom), size)
 
 
+def with_surroundings(frames: Frames, size: tuple[int, int], zoom: float) -> Frames:
+    """What `fitted` shows of frames (T, H, W, C) and, at the same scale, what the store has around it.
+
+    The margins are equal on opposite sides, so that the middle of `size` is what `fitted` shows, but for the rounding
+    to whole pixels of the store (below 1 % of the picture's size). With zoom 1 there is nothing around.
+    """
+    shown, margins = [], []
+    for side, wanted in zip(frames.shape[1:3], size, strict=True):
+        middle = _middle(side, zoom)
+        pixels = wanted / (middle.stop - middle.start)
+        margins.append(int(middle.start * pixels))
+        around = round(margins[-1] / pixels)
+        shown.append(slice(middle.start - around, middle.stop + around))
+    rows, columns = shown
+    return resize(frames[:, rows, columns], (size[0] + 2 * margins[0], size[1] + 2 * margins[1]))
+
+
 def centre(frames: Frames, zoom: float) -> Frames:
     """The middle of the pictures (T, H, W, C): 1/zoom of each side."""
-    height, width = (max(round(side / zoom), 1) for side in frames.shape[1:3])
-    top, left = (frames.shape[1] - height) // 2, (frames.shape[2] - width) // 2
-    return frames[:, top : top + height, left : left + width]
+    rows, columns = (_middle(side, zoom) for side in frames.shape[1:3])
+    return frames[:, rows, columns]
+
+
+def _middle(side: int, zoom: float) -> slice:
+    extent = max(round(side / zoom), 1)
+    first = (side - extent) // 2
+    return slice(first, first + extent)
 
 
 def resize(frames: Frames, size: tuple[int, int]) -> Frames:

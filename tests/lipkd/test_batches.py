@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import lipkd.augment
 from lipkd.augment import change_light, change_pictures, frame_indices, turn_and_scale
 from lipkd.batches import IGNORE, Batch, ClipReader, View, least_frames
 from lipkd.parts import AugmentConfig
-from lipkd.pictures import centre, resize
+from lipkd.pictures import centre, fitted, resize, with_surroundings
 from lipkd.store import Clip, ClipStore, Frames, StoreWriter
 from lipkd.text import Alphabet
 
@@ -130,25 +131,26 @@ def test_a_clip_is_never_too_short_for_its_transcript() -> None:
 def test_flip_mirrors_and_shift_moves_all_frames_alike() -> None:
     frames = np.arange(2 * 4 * 10 * 3, dtype=np.uint8).reshape(2, 4, 10, 3)
     mean = np.full(3, 7.4, np.float32)
-    flipped = change_pictures(frames, mean, augment(flip=1), np.random.default_rng(0))
+    flipped = change_pictures(frames, (4, 10), mean, augment(flip=1), np.random.default_rng(0))
     assert (flipped == frames[:, :, ::-1]).all()
-    moved = {change_pictures(frames, mean, augment(shift=0.1), np.random.default_rng(s)).tobytes() for s in range(40)}
+    draws = [np.random.default_rng(s) for s in range(40)]
+    moved = {change_pictures(frames, (4, 10), mean, augment(shift=0.1), rng).tobytes() for rng in draws}
     right = np.concatenate([frames[:, :, 1:], frames[:, :, -1:]], 2)
     assert frames.tobytes() in moved and right.tobytes() in moved and len(moved) == 3
 
 
 def test_a_quarter_turn_and_twice_the_size() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
-    assert (turn_and_scale(frames, 0, 1) == frames).all()
-    assert (turn_and_scale(frames, 90, 1) == np.rot90(frames, axes=(1, 2))).all()
+    assert (turn_and_scale(frames, (8, 8), 0, 1) == frames).all()
+    assert (turn_and_scale(frames, (8, 8), 90, 1) == np.rot90(frames, axes=(1, 2))).all()
     # A side of the wide picture lies where the turned one ends: its ends are seen no more, and edges repeat.
     wide = np.zeros((1, 4, 8, 1), np.uint8)
     wide[:, :, 2:6] = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
-    assert (turn_and_scale(wide, 90, 1)[0, :, 2:6, 0] == np.rot90(wide[0, :, 2:6, 0])).all()
+    assert (turn_and_scale(wide, (4, 8), 90, 1)[0, :, 2:6, 0] == np.rot90(wide[0, :, 2:6, 0])).all()
     # Twice the size, pixel centres of the middle half lie at quarters: 3/4 of one and 1/4 of its neighbour.
     ramp = np.tile(np.arange(0, 160, 20, dtype=np.uint8)[None, None, :, None], (1, 8, 1, 1))
-    assert turn_and_scale(ramp, 0, 2)[0, 0, :, 0].tolist() == [35, 45, 55, 65, 75, 85, 95, 105]
-    assert (turn_and_scale(ramp, 0, 0.5)[0, 3, :, 0] == [0, 0, 10, 50, 90, 130, 140, 140]).all()
+    assert turn_and_scale(ramp, (8, 8), 0, 2)[0, 0, :, 0].tolist() == [35, 45, 55, 65, 75, 85, 95, 105]
+    assert (turn_and_scale(ramp, (8, 8), 0, 0.5)[0, 3, :, 0] == [0, 0, 10, 50, 90, 130, 140, 140]).all()
 
 
 def test_turn_and_scale_stay_in_their_range_and_come_after_the_shift() -> None:
@@ -156,26 +158,60 @@ def test_turn_and_scale_stay_in_their_range_and_come_after_the_shift() -> None:
     mean = np.full(3, 7.4, np.float32)
     drawn: list[tuple[float, float]] = []
 
-    def keep(shown: Frames, degrees: float, scale: float) -> Frames:
+    def keep(shown: Frames, size: tuple[int, int], degrees: float, scale: float) -> Frames:
         drawn.append((degrees, scale))
         return shown
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lipkd.augment, "turn_and_scale", keep)
         for s in range(60):
-            without = change_pictures(frames, mean, augment(shift=0.2, flip=0.5), np.random.default_rng(s))
-            fields = augment(shift=0.2, flip=0.5, turn=8, scale=0.1)
-            assert (change_pictures(frames, mean, fields, np.random.default_rng(s)) == without).all()
+            without, fields = augment(shift=0.2, flip=0.5), augment(shift=0.2, flip=0.5, turn=8, scale=0.1)
+            moved = change_pictures(frames, (16, 32), mean, without, np.random.default_rng(s))
+            assert (change_pictures(frames, (16, 32), mean, fields, np.random.default_rng(s)) == moved).all()
     degrees, scales = (np.array(values) for values in zip(*drawn, strict=True))
     assert len(drawn) == 60 and 7 < np.abs(degrees).max() <= 8 and degrees.min() < -5
     assert 0.9 <= scales.min() < 0.92 and 1.08 < scales.max() <= 1.1
+
+
+def test_what_is_moved_in_comes_from_around_the_middle() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3), dtype=np.uint8)
+    size, mean = (8, 16), np.full(3, 7.4, np.float32)
+    draws = [np.random.default_rng(s) for s in range(400)]
+    seen = {change_pictures(frames, size, mean, augment(shift=0.125), rng).tobytes() for rng in draws}
+    places = itertools.product((1, 2, 3), (0, 1, 2, 3, 4))
+    assert seen == {frames[:, y : y + 8, x : x + 16].tobytes() for y, x in places}
+    mirrored = change_pictures(frames, size, mean, augment(flip=1), np.random.default_rng(0))
+    assert (mirrored == frames[:, 2:10, 2:18][:, :, ::-1]).all()
+    assert (turn_and_scale(frames, size, 180, 1) == frames[:, 2:10, 2:18][:, ::-1, ::-1]).all()
+    square = frames[:, :, 4:16]
+    assert (turn_and_scale(square, (8, 8), 90, 1) == np.rot90(square[:, 2:10, 2:10], axes=(1, 2))).all()
+    # Half the size shows twice as much: each pixel the mean of four, and all that there is.
+    halved = turn_and_scale(frames[:, :, :, :1], (6, 10), 0, 0.5).astype(int)
+    fours = frames[:, :, :, :1].reshape(2, 6, 2, 10, 2, 1).mean((2, 4))
+    assert np.abs(halved - fours).max() <= 0.5
+
+
+def test_surroundings_are_at_the_scale_of_the_middle(tiny_store: ClipStore) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1, 50, 100, 1), dtype=np.uint8)
+    smooth = resize(resize(noise, (5, 10)), (50, 100))
+    middle, around = fitted(smooth, (24, 48), 1.4), with_surroundings(smooth, (24, 48), 1.4)
+    assert around.shape == (1, 32, 66, 1)
+    assert np.abs(around[:, 4:28, 9:57].astype(int) - middle).max() <= 6
+    assert (with_surroundings(smooth, (24, 48), 1.0) == fitted(smooth, (24, 48), 1.0)).all()
+    # Pixel for pixel where nothing is to be resized.
+    assert (with_surroundings(noise, (25, 50), 2.0)[:, 12:37, 25:75] == fitted(noise, (25, 50), 2.0)).all()
+    assert (with_surroundings(noise, (25, 50), 2.0) == noise[:, :49]).all()
+    own = reader(tiny_store, crop=(10, 20), zoom=1.6)
+    assert own.around(tiny_store.clips[0]) is own.around(tiny_store.clips[0])
+    batch = next(own.training(tiny_store.clips[:1], seed=0, epoch=0, batch_size=1, augment=augment()))
+    assert batch.views[0].frames.shape[2:] == (10, 20, 3)
 
 
 def test_masks_show_the_mean_of_the_clip() -> None:
     frames = np.full((20, 8, 8, 3), 200, np.uint8)
     fields = augment(time_masks=1, time_mask_frames=5)
     counts = {
-        int((change_pictures(frames, np.full(3, 7.4, np.float32), fields, np.random.default_rng(s)) == 7).sum())
+        int((change_pictures(frames, (8, 8), np.full(3, 7.4, np.float32), fields, np.random.default_rng(s)) == 7).sum())
         for s in range(60)
     }
     assert counts == {n * 8 * 8 * 3 for n in range(6)}
