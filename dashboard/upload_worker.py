@@ -54,8 +54,8 @@ def read(video: Path, model: Path) -> dict[str, Any]:
     frames = MouthReader(reader.picture)(video)
     if len(frames) > LONGEST_S * reader.fps:
         raise _too_long()
-    (said,) = reader.read([frames], looks=SEVERAL)  # whose lips these are the network has hardly learned
-    logits, _ = reader.logits([frames], SEVERAL)
+    logits, lengths = reader.logits([frames], SEVERAL)  # whose lips these are the network has hardly learned
+    (said,) = reader.said(logits, lengths)
     folder = video.parent
     np.save(folder / POSTERIORS, logits.float().softmax(-1).half().numpy())
     np.save(folder / FRAMES, frames)

@@ -115,10 +115,15 @@ class LipReader:
     ) -> list[Said]:
         """Read clips (T, H, W, C) as one batch: the best path, or with `sentences` the likeliest of that list.
 
-        `looks` as in `logits`. Times come from the likeliest alignment of the text to the frames. Raises ValueError as
-        `logits` does.
+        `looks` as in `logits`. Raises ValueError as `logits` does.
         """
-        logits, lengths = self.logits(clips, looks)
+        return self.said(*self.logits(clips, looks), sentences)
+
+    def said(self, logits: Tensor, lengths: Tensor, sentences: Sequence[str] = ()) -> list[Said]:
+        """What the `logits` (B, T, V) of clips of `lengths` (B,) frames say: as `read`, for those who want both.
+
+        Times come from the likeliest alignment of the text to the frames.
+        """
         if sentences:
             texts = closed_list(logits, lengths, self.alphabet, sentences)
         else:
