@@ -25,7 +25,7 @@ from lipkd.decode import closed_list, confidences, greedy
 from lipkd.device import autocast, choose_device
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
-from lipkd.looks import AS_TRAINED, Look, surest
+from lipkd.looks import AS_TRAINED, SEVERAL, Look, surest
 from lipkd.network import LipNet, NetworkShape
 from lipkd.pictures import own_light, scaled, stacked, standardising
 from lipkd.spoken import Said, spoken_words
@@ -140,8 +140,15 @@ class LipReader:
         return said
 
     def predict(self, model_input: Frames, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """For MLflow: the reading of one clip (T, H, W, C), as `Said.to_json` gives it."""
-        return [said.to_json() for said in self.read([np.asarray(model_input)])]
+        """For MLflow: the reading of one clip (T, H, W, C), as `Said.to_json` gives it.
+
+        `params`: `tta` (looks at the clip in several ways when true), `sentences` (a closed list; none is greedy).
+        Raises LipkdError for a sentence with a letter that the model cannot say.
+        """
+        wanted = params or {}
+        sentences = tuple(map(str, wanted.get("sentences", ())))
+        looks = SEVERAL if wanted.get("tta") else (AS_TRAINED,)
+        return [said.to_json() for said in self.read([np.asarray(model_input)], sentences, looks)]
 
 
 def _load_pyfunc(data_path: str) -> LipReader:

@@ -140,8 +140,10 @@ def _version(reader: LipReader, name: str, logged: "LoggedModel", client: "Mlflo
 
 
 def signature(reader: LipReader) -> "ModelSignature":
-    """One clip in: its mouth crops, any number of frames of fixed size. Out: text, confidence, words with times."""
+    """One clip in: its mouth crops, any number of frames of fixed size, and how to read them. Out: text, confidence,
+    words with times."""
     from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec
     from mlflow.types.schema import Array, ColSpec, Object, Property, Schema, TensorSpec
 
     kinds = {"text": "string", "start": "double", "end": "double", "confidence": "double"}
@@ -152,7 +154,9 @@ def signature(reader: LipReader) -> "ModelSignature":
         ColSpec(Array(word), "words"),
         ColSpec("double", "seconds"),
     ]
-    return ModelSignature(Schema([TensorSpec(np.dtype("uint8"), (-1, *reader.picture))]), Schema(columns))
+    clip = TensorSpec(np.dtype("uint8"), (-1, *reader.picture))
+    params = ParamSchema([ParamSpec("tta", "boolean", False), ParamSpec("sentences", "string", [], (-1,))])
+    return ModelSignature(Schema([clip]), Schema(columns), params)
 
 
 def example(reader: LipReader) -> Frames:

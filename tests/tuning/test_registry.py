@@ -15,6 +15,7 @@ import torch
 from lipkd.cost import network_cost
 from lipkd.deployed import LipReader
 from lipkd.errors import LipkdError
+from lipkd.looks import SEVERAL
 from lipkd.network import LipNet, network_shape
 from lipkd.trial import TrialFolder
 from tests.tuning.store_picture import picture
@@ -69,20 +70,29 @@ def test_a_registered_model_reads_from_an_array(mlruns: Path, trial: TrialFolder
         import mlflow, numpy as np
         mlflow.set_tracking_uri(sys.argv[1])
         model = mlflow.pyfunc.load_model(sys.argv[2])
-        said = model.predict(np.load(sys.argv[3]))
+        clip = np.load(sys.argv[3])
+        said = model.predict(clip)
+        sure = model.predict(clip, params={"tta": True})
+        chosen = model.predict(clip, params={"sentences": ["bin blue", "set red"], "tta": True})
         try:
             model.predict(np.zeros((5, 50, 100, 3), np.uint8))
         except mlflow.exceptions.MlflowException as error:
             refused = "(-1, 20, 30, 1)" in str(error)
-        print(json.dumps({"said": said, "refused": refused, "lipkd": sys.modules["lipkd"].__file__}))
+        print(json.dumps({"said": said, "sure": sure, "chosen": chosen, "refused": refused}))
     """
     command = [sys.executable, "-I", "-c", textwrap.dedent(script), default_uri(mlruns), made.uri]
     ran = subprocess.run(
         [*command, str(tmp_path / "clip.npy")], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     loaded = json.loads(ran.stdout.splitlines()[-1])
-    assert loaded["said"] == json.loads(json.dumps([said.to_json() for said in reader.read([clip])]))
+    of_two = reader.read([clip], ["bin blue", "set red"], SEVERAL)
+    expected = {"said": reader.read([clip]), "sure": reader.read([clip], (), SEVERAL), "chosen": of_two}
+    for name, said in expected.items():
+        assert loaded[name] == json.loads(json.dumps([one.to_json() for one in said]))
+    assert loaded["said"] != loaded["sure"] and loaded["chosen"][0]["text"] in ("bin blue", "set red")
     assert loaded["refused"]
+    with pytest.raises(LipkdError, match="6"):
+        reader.predict(clip, {"sentences": ["route 66"]})
 
 
 def test_what_the_registry_knows_of_a_version(mlruns: Path, trial: TrialFolder, tmp_path: Path) -> None:
