@@ -57,8 +57,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two files of tests at a time: half of what they do is waiting, for processes to start and for pages to open.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Not part of the tests, which have a miniature of it; a run takes minutes.
 chaos: setup
