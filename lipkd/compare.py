@@ -202,14 +202,16 @@ def _controlled_widths(control: dict[str, Any], cohort: dict[str, Any]) -> list[
 
 
 def describe(trial: Readable) -> str:
-    """`vanilla` or `attention ×2`, options that are not at their defaults, and the width."""
+    """`vanilla` or `attention ×2`, options that are not at their defaults, the network if it is not `lipnet`, and the
+    width."""
     config, cohort = trial.config(), trial.config().cohort
     method = "vanilla"
     if cohort.peers > 1:
         options = cohort.model_dump(exclude_defaults=True, exclude={"method", "peers", "widths"})
         named = (f"{name.replace('_', ' ')} {value}" for name, value in options.items())
         method = ", ".join([f"{cohort.method} ×{cohort.peers}", *named])
-    return f"{method} (width {'+'.join(f'{w:g}' for w in dict.fromkeys(config.widths))})"
+    network = "" if config.network.name == "lipnet" else f"{config.network.name}, "
+    return f"{method} ({network}width {'+'.join(f'{w:g}' for w in dict.fromkeys(config.widths))})"
 
 
 def _number(edits: float) -> str:

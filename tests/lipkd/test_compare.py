@@ -124,6 +124,8 @@ def test_cohorts_of_one_method_are_told_apart(tmp_path: Path) -> None:
     assert describe(own) == "independent ×2, views per-peer (width 1)"
     assert describe(late) == "dml ×2, weight 0.5, start share 0.3 (width 1)"
     assert describe(trial(tmp_path, 0, [[1]], cohort={"method": "dml", "weight": 0.5})) == "vanilla (width 1)"
+    small = trial(tmp_path, 0, [[1]], network={"name": "lipnet-128", "width": 0.5})
+    assert describe(small) == "vanilla (lipnet-128, width 0.5)"
 
 
 def test_a_trial_that_went_on_from_anothers_weights_is_not_what_its_configuration_says(tmp_path: Path) -> None:
