@@ -54,12 +54,12 @@ def change_pictures(
     down, right = (round(side * augment.shift * rng.uniform(-1, 1)) for side in size)
     rows = np.clip(np.arange(sides[0]) + down, 0, sides[0] - 1)
     columns = columns[np.clip(np.arange(sides[1]) + right, 0, sides[1] - 1)]
+    moved = frames.take(rows, axis=1).take(columns, axis=2)
     if augment.scale or augment.turn:
-        degrees, scale = augment.turn * rng.uniform(-1, 1), 1 + augment.scale * rng.uniform(-1, 1)
-        moved = turn_and_scale(frames.take(rows, axis=1).take(columns, axis=2), size, degrees, scale)
+        moved = turn_and_scale(moved, size, augment.turn * rng.uniform(-1, 1), 1 + augment.scale * rng.uniform(-1, 1))
     else:
         top, left = (sides[0] - height) // 2, (sides[1] - width) // 2
-        moved = frames.take(rows[top : top + height], axis=1).take(columns[left : left + width], axis=2)
+        moved = moved[:, top : top + height, left : left + width]
     blank = mean.round().astype(np.uint8)
     for _ in range(augment.time_masks):
         extent = int(rng.integers(0, min(augment.time_mask_frames, n_frames // 4) + 1))
@@ -79,14 +79,9 @@ def turn_and_scale(frames: Frames, size: tuple[int, int], degrees: float, scale:
     height, width = size
     cosine, sine = (f(math.radians(degrees)) / scale for f in (math.cos, math.sin))
     # Where in the source each pixel comes from, in coordinates that run from -1 to 1 along each side of either.
-    source = torch.tensor(
-        [
-            [
-                [cosine * width / sides[1], -sine * height / sides[1], 0],
-                [sine * width / sides[0], cosine * height / sides[0], 0],
-            ]
-        ]
-    )
+    x = [cosine * (width / sides[1]), -sine * height / sides[1], 0]
+    y = [sine * width / sides[0], cosine * (height / sides[0]), 0]
+    source = torch.tensor([[x, y]])
     grid = F.affine_grid(source, [1, 1, height, width], align_corners=False)
     planes = torch.from_numpy(frames).permute(0, 3, 1, 2).flatten(0, 1)[None].float()
     turned = F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
