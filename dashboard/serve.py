@@ -30,13 +30,14 @@ def prepare() -> None:
         deadline = time.monotonic() + WAIT_S
         while not runtime.exists() and time.monotonic() < deadline:  # which the caches belong to
             time.sleep(0.02)
-        from dashboard import cached, shell
+        from dashboard import cache
+        from dashboard.shell import page_frame
         from dashboard.views import compare, leaderboard, replay
 
         inspect.stack()  # Streamlit asks for it before the first element; it looks into every module once
         log.debug("imported %s, %s and %s", leaderboard.__name__, compare.__name__, replay.__name__)
-        if uri := os.environ.get(shell.TRACKING_VARIABLE):
-            cached.prepare_trials(uri)
+        if uri := os.environ.get(page_frame.TRACKING_VARIABLE):
+            cache.prepare_trials(uri)
     except Exception:
         log.debug("nothing is prepared", exc_info=True)
 

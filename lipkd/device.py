@@ -10,7 +10,7 @@ import torch
 from lipkd.errors import LipkdError
 
 if TYPE_CHECKING:
-    from lipkd.parts import TrainingConfig
+    from lipkd.config.sections import TrainingConfig
 
 
 def choose_device(name: str) -> torch.device:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lipkd.config import Change, TrialConfig, parse_config
+from lipkd.config.trial_config import Change, TrialConfig, parse_config
 from lipkd.errors import LipkdError
 from lipkd.files import read_jsonl, write_json
 

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lipkd.data.store import Frames, StoreWriter
 from lipkd.errors import LipkdError
 from lipkd.lock import only_one
-from lipkd.store import Frames, StoreWriter
 from lipkd.text import LETTERS, Alphabet
-from preprocessing.bundle import digest_of, find_bundle
-from preprocessing.crops import LARGEST_CROP, picture_width, read_crops, to_grey
-from preprocessing.face_cache import FaceCache, Seen
-from preprocessing.faces import CropOptions
-from preprocessing.layout import Source, as_text
-from preprocessing.layouts import Layout, choose, find_sources
-from preprocessing.left_out import BadClip
-from preprocessing.packing import Prepared, Summary, check_fit, transcript_of, write_store
-from preprocessing.pool import check_all
+from preprocessing.corpus.layouts import Layout, choose, find_sources
+from preprocessing.corpus.source import Source, as_text
+from preprocessing.face.crop import CropOptions
+from preprocessing.face.crop_cache import FaceCache, Seen
+from preprocessing.face.model_file import digest_of, find_bundle
+from preprocessing.process_pool import check_all
 from preprocessing.progress import OnProgress
+from preprocessing.rejects import BadClip
+from preprocessing.video.mouth_clips import LARGEST_CROP, picture_width, read_crops, to_grey
+from preprocessing.write_store import Prepared, Summary, check_fit, transcript_of, write_store
 
 Face = Literal["auto", "yes", "no"]
 LOOK_AT = 20  # clips, to see whether a corpus shows faces or mouths

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipkd.store import ClipStore, Frames, StoreWriter
+from lipkd.data.store import ClipStore, Frames, StoreWriter
 
 SPEAKERS = ("ada", "ben", "cleo")
 SENTENCES = ("bin red", "lay blue now", "set red now", "bin blue", "lay red", "set blue now")

@@ -18,11 +18,11 @@ import yaml
 
 from lipkd.cli import build_parser, main
 from lipkd.commands.learning import override
-from lipkd.config import parse_config
+from lipkd.config.trial_config import parse_config
+from lipkd.ctc.tta import SEVERAL
+from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
-from lipkd.evaluate import evaluate
-from lipkd.looks import SEVERAL
-from lipkd.store import ClipStore
+from lipkd.evaluation.evaluate import evaluate
 from lipkd.trial import TrialFolder
 
 ROOT = Path(__file__).parent.parent
@@ -158,7 +158,7 @@ def test_a_missing_extra_is_named(missing: str, arguments: list[str], extra: str
 
 
 def test_a_missing_package_that_is_no_extra_is_a_bug_and_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "preprocessing.synth", None)
+    monkeypatch.setitem(sys.modules, "preprocessing.synthetic.make_corpus", None)
     with pytest.raises(ModuleNotFoundError):
         main(["synth", "corpus"])
 
@@ -321,8 +321,8 @@ def test_the_readme_calls_only_commands_that_exist() -> None:
 
 
 def test_the_readme_shows_a_trial_and_a_sweep_that_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tuning.plan import Planner
-    from tuning.sweep_file import load_sweep
+    from tuning.plan.planner import Planner
+    from tuning.plan.sweep_config import load_sweep
 
     monkeypatch.chdir(tmp_path)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipkd.config import parse_config
-from lipkd.store import ClipStore, Frames, StoreWriter
-from lipkd.train import fit
-from preprocessing.align_file import Alignment
-from preprocessing.synth import draw_clip
+from lipkd.config.trial_config import parse_config
+from lipkd.data.store import ClipStore, Frames, StoreWriter
+from lipkd.training.train import fit
+from preprocessing.corpus.align_file import Alignment
+from preprocessing.synthetic.make_corpus import draw_clip
 
 SPEAKERS, CLIPS, EPOCHS = 6, 36, 13
 

@@ -1,7 +1,7 @@
 """`lipkd sweep FILE`: plan, check, train under Ray Tune, track, and show what came out.
 
-Tune schedules; the training loop writes each trial's folder; a process beside (tuning/watch.py) brings the
-folders into MLflow. So nothing is lost when any of the three is killed: the same command with `--resume`
+Tune schedules; the training loop writes each trial's folder; a process beside (tuning/tracking/sync_process.py)
+brings the folders into MLflow. So nothing is lost when any of the three is killed: the same command with `--resume`
 plans the same trials again, leaves those that have ended, and lets the others go on from their checkpoints.
 Tune's own restore isn't used: it unpickles code, and it could not take up a changed sweep file.
 """
@@ -12,21 +12,22 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from lipkd.config import TrialConfig
+from lipkd.config.trial_config import TrialConfig
 from lipkd.errors import LipkdError
 from lipkd.lock import only_one
-from tuning import halt, probe
-from tuning import record as records
-from tuning.memory import FILE, MemoryTable
-from tuning.outcome import best_value, trade_offs, usual_value
-from tuning.packing import Packing, Shares, find_packing, share_out
-from tuning.plan import Planned, Planner, check_data
-from tuning.record import SweepRecord, driver_lock
-from tuning.space import Choice
-from tuning.sweep_file import SweepConfig, load_sweep
-from tuning.table import Row, result_row, result_table
-from tuning.tracking import NoAnswer, choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
-from tuning.watch import LOG, SyncProcess
+from tuning import stop_request
+from tuning import sweep_folder as records
+from tuning.gpu import probe
+from tuning.gpu.memory_table import FILE, MemoryTable
+from tuning.gpu.shares import Packing, Shares, find_packing, share_out
+from tuning.plan.pareto import best_value, trade_offs, usual_value
+from tuning.plan.planner import Planned, Planner, check_data
+from tuning.plan.space import Choice
+from tuning.plan.sweep_config import SweepConfig, load_sweep
+from tuning.status.result_table import Row, result_row, result_table
+from tuning.sweep_folder import SweepRecord, driver_lock
+from tuning.tracking.client import NoAnswer, choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
+from tuning.tracking.sync_process import LOG, SyncProcess
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def run_sweep(
                 raise LipkdError(f"{error}; --offline begins without it, and `lipkd sync` sends later") from error
             print(f"{error}; the sweep goes on, and what is missing there is sent when it does", flush=True)
 
-    from tuning import engine  # Ray, only now that the plan is known to be good
+    from tuning.execution import engine  # Ray, only now that the plan is known to be good
 
     syncer = None
     waiting: list[Planned] = []
@@ -108,13 +109,13 @@ def run_sweep(
             print(shares.packing.text(likely), flush=True)
         print(f"  trials in {folder}, tracked in {public_uri(uri)}", flush=True)
         if dry_run:
-            from tuning.estimate import estimate  # torch
+            from tuning.plan.estimate import estimate  # torch
 
             print("  " + estimate(planned or edges, count).text(shares.concurrent), flush=True)
             return SweepResult(folder)
         try:
             with only_one(driver_lock(folder), f"sweep {sweep.name}"), connected.pop_all() as ray:
-                halt.withdraw(folder)
+                stop_request.withdraw(folder)
                 if not only_failed:
                     record.keep_to(planned)
                     record.add(planned)
@@ -163,8 +164,8 @@ def _open_record(folder: Path, sweep: SweepConfig, *, resume: bool) -> SweepReco
 def _check_populations(trials: list[Planned], record: SweepRecord, sweep: SweepConfig, where: str) -> None:
     """Trials of populations can exchange weights, and nobody joins a population late."""
     if sweep.stopping.name == "pbt":
-        from tuning.generations import refuse_strangers  # torch
-        from tuning.population import check
+        from tuning.pbt.generations import refuse_strangers  # torch
+        from tuning.pbt.population import check
 
         check(trials, sweep.stopping, where)
         refuse_strangers(record, trials, sweep)
@@ -220,7 +221,7 @@ def plan_text(planner: Planner, trials: list[Planned], count: int, over: int, sh
 
 
 def _populations_text(sweep: SweepConfig, trials: list[Planned]) -> str:
-    from tuning.population import populations, quantile_of
+    from tuning.pbt.population import populations, quantile_of
 
     sizes = sorted(len(population) for population in populations(trials, sweep.stopping.mutate))
     each = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"

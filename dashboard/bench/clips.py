@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lipkd.store import ClipStore, StoreWriter
+from lipkd.data.store import ClipStore, StoreWriter
 from lipkd.text import LETTERS, letters
-from preprocessing.quiet_cv2 import cv2
-from preprocessing.synth import draw_clip, write_video
+from preprocessing.synthetic.make_corpus import draw_clip, write_video
+from preprocessing.video.quiet_cv2 import cv2
 
 SPEAKERS, CLIPS, VALIDATION = 2, 20, "s2"
 VIDEO = (480, 240)  # width and height of a "face", which is the mouth enlarged

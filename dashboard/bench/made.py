@@ -20,10 +20,10 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from dashboard.bench.clips import VALIDATION, misread, posteriors_of, validation_clips
-from lipkd.config import TrialConfig, parse_config
+from lipkd.config.trial_config import TrialConfig, parse_config
+from lipkd.data.store import Clip, ClipStore
 from lipkd.errors import LipkdError
 from lipkd.files import write_json, write_jsonl
-from lipkd.store import Clip, ClipStore
 from lipkd.text import LETTERS
 
 SWEEP = "made"

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from playwright.sync_api import Browser, Page
 
 from dashboard.bench.browser import new_reader, timed
-from dashboard.records import Trial, read_sweeps, read_trials
+from dashboard.tracking.records import Trial, read_sweeps, read_trials
 
 COMPARED = 20  # trials
 LOOKED_AT_S = 2.0  # a clip, before the reader goes on

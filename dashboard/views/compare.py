@@ -9,11 +9,14 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import cached, charts, links, markup, setting_charts, shell
-from dashboard.pairing import gains, groups
-from dashboard.records import Curve, Trial
-from dashboard.settings import Setting, band_rows, controls, settings
-from dashboard.tables import differing_parameters, verdicts
+from dashboard import cache
+from dashboard.analysis.matched_pairs import gains, groups
+from dashboard.analysis.seed_groups import Setting, band_rows, controls, settings
+from dashboard.analysis.tables import differing_parameters, verdicts
+from dashboard.charts import charts, seed_group_charts
+from dashboard.components import transcript_html
+from dashboard.shell import page_frame, query_params
+from dashboard.tracking.records import Curve, Trial
 
 MOST = 20
 SUGGESTED = 6
@@ -22,11 +25,11 @@ RATES = {"val/wer": "WER, %", "val/cer": "CER, %"}
 
 
 def page() -> None:
-    _, trials = shell.choose_trials()
+    _, trials = page_frame.choose_trials()
     colours = charts.group_colours(trials)
     left, right = st.columns([1, 4], vertical_alignment="top")
     told = "A setting is all trials that differ in nothing but the seed: its curve is their mean."
-    by = links.one_of(left, "Curves of", [TRIALS, SETTINGS], key="of", default=TRIALS, help=told)
+    by = query_params.one_of(left, "Curves of", [TRIALS, SETTINGS], key="of", default=TRIALS, help=told)
     found = settings(trials)
     chosen = chosen_settings(right, found, colours) if by == SETTINGS else chosen_trials(right, trials, colours)
     judged(found)
@@ -37,8 +40,10 @@ def page() -> None:
 
 def chosen_trials(place: DeltaGenerator, trials: Sequence[Trial], colours: Mapping[str, str]) -> list[Trial]:
     """Curves of single trials."""
-    labels = shell.trial_labels(trials)
-    names = links.several(place, "Trials", list(labels), key="trials", default=suggested(labels), max_selections=MOST)
+    labels = page_frame.trial_labels(trials)
+    names = query_params.several(
+        place, "Trials", list(labels), key="trials", default=suggested(labels), max_selections=MOST
+    )
     chosen = [labels[name] for name in names]
     curves(
         chosen,
@@ -51,7 +56,7 @@ def chosen_trials(place: DeltaGenerator, trials: Sequence[Trial], colours: Mappi
 def chosen_settings(place: DeltaGenerator, found: Sequence[Setting], colours: Mapping[str, str]) -> list[Trial]:
     """Curves of settings, the mean over their seeds in a band; returns a trial of each."""
     by_label = {setting.label: setting for setting in found}
-    names = links.several(
+    names = query_params.several(
         place, "Settings", list(by_label), key="settings", default=list(by_label)[:SUGGESTED], max_selections=MOST
     )
     chosen = [by_label[name] for name in names]
@@ -64,7 +69,7 @@ def chosen_settings(place: DeltaGenerator, found: Sequence[Setting], colours: Ma
     curves(
         [trial for setting in chosen for trial in setting.trials],
         rows,
-        lambda rows, title: setting_charts.seed_bands(rows, colours, title),
+        lambda rows, title: seed_group_charts.seed_bands(rows, colours, title),
     )
     if chosen:
         st.caption("Lines are means over seeds; bands go from the lowest seed to the highest.")
@@ -94,7 +99,7 @@ def curves(trials: Sequence[Trial], rows: Rows, draw: Draw) -> None:
         with column:
             curve(trials, rows, draw, metric, title, 100)
     others = sorted({name for trial in trials for name in trial.metrics} - set(RATES))
-    other = links.select(
+    other = query_params.select(
         st.container(), "Another metric", others, key="metric", default=None, placeholder="e.g. train/loss", width=360
     )
     if other:
@@ -103,12 +108,12 @@ def curves(trials: Sequence[Trial], rows: Rows, draw: Draw) -> None:
 
 def curve(trials: Sequence[Trial], rows: Rows, draw: Draw, metric: str, title: str, factor: float) -> None:
     there = [trial for trial in trials if metric in trial.metrics]
-    known = {curve.run_id: curve for curve in cached.curves(shell.tracking_uri(), there, metric)}
+    known = {curve.run_id: curve for curve in cache.curves(page_frame.tracking_uri(), there, metric)}
     made = rows(lambda trial: known.get(trial.run_id) or Curve(trial.run_id, metric, (), ()), factor)
     if made:
         st.altair_chart(draw(made, title), alt=f"{title} over epochs")
     else:
-        st.info(f"None of these trials has reported {shell.plain(metric)} yet.")
+        st.info(f"None of these trials has reported {page_frame.plain(metric)} yet.")
 
 
 def judged(found: Sequence[Setting]) -> None:
@@ -120,17 +125,17 @@ def judged(found: Sequence[Setting]) -> None:
     control = controls(list(by_label.values()))
     first = next((label for label in by_label if label in control), next(iter(by_label)))
     left, right = st.columns(2)
-    one = links.select(left, "Setting", list(by_label), key="one", default=first) or first
+    one = query_params.select(left, "Setting", list(by_label), key="one", default=first) or first
     rest = [label for label in by_label if label != one]
     second = control[one].label if one in control else rest[0]
-    other = links.select(right, "against", rest, key="other", default=second) or second
+    other = query_params.select(right, "against", rest, key="other", default=second) or second
     sides = [[t for t in by_label[label].trials if t.state == "finished"] for label in (one, other)]
     a, b = ([(trial.run_id, trial.best_epoch) for trial in side] for side in sides)
-    said, refused = cached.verdict(shell.tracking_uri(), a, b, [trial for side in sides for trial in side])
+    said, refused = cache.verdict(page_frame.tracking_uri(), a, b, [trial for side in sides for trial in side])
     if refused:
-        st.info(shell.plain(f"These two cannot be judged: {refused}."), icon=":material/balance:")
+        st.info(page_frame.plain(f"These two cannot be judged: {refused}."), icon=":material/balance:")
         return
-    st.html(markup.sentences(said))
+    st.html(transcript_html.sentences(said))
     st.caption(
         "Paired over seeds and clips; the interval is that of the difference when both are drawn again "
         "(what `lipkd compare` says of the same trials)."
@@ -143,8 +148,8 @@ def against_baseline(trials: Sequence[Trial], colours: Mapping[str, str]) -> Non
     known = groups(trials)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     told = "Vanilla is one peer that learns alone; independent with as many peers is the stricter control."
-    baseline = links.one_of(left, "Baseline", known, key="baseline", default=known[0], help=told)
-    rate = links.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
+    baseline = query_params.one_of(left, "Baseline", known, key="baseline", default=known[0], help=told)
+    rate = query_params.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
     found = gains(trials, baseline)
     if not found:
         st.info(
@@ -152,7 +157,7 @@ def against_baseline(trials: Sequence[Trial], colours: Mapping[str, str]) -> Non
             "(width, batch size, seed, data, training)."
         )
         return
-    st.html(markup.sentences(verdicts(found, baseline)))
+    st.html(transcript_html.sentences(verdicts(found, baseline)))
     left, right = st.columns(2)
     rows = charts.gain_rows(found, baseline)
     left.altair_chart(charts.gain_dumbbells(rows, colours, rate), alt=f"{rate} of every group and of {baseline}")
@@ -192,4 +197,4 @@ def differences(trials: Sequence[Trial]) -> None:
 
 
 if __name__ == "__main__":
-    shell.show("Compare", page)
+    page_frame.show("Compare", page)

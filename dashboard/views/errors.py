@@ -7,14 +7,18 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, hardest, links, markup, mistakes, shell
-from dashboard.edits import corpus_rates
-from dashboard.finding import ALL, misread
-from dashboard.mistakes import VISEME_OF, Confusion
-from dashboard.pairing import groups
-from dashboard.readers import Reader, choose_readers, trials_with_results
-from dashboard.records import Trial
-from dashboard.tables import percent
+from dashboard import cache
+from dashboard.analysis.matched_pairs import groups
+from dashboard.analysis.tables import percent
+from dashboard.charts import charts
+from dashboard.components import transcript_html
+from dashboard.errors import confusions, hard_clips
+from dashboard.errors.clip_filter import ALL, misread
+from dashboard.errors.confusions import VISEME_OF, Confusion
+from dashboard.errors.word_edits import corpus_rates
+from dashboard.shell import page_frame, query_params
+from dashboard.shell.trial_choice import Reader, choose_readers, trials_with_results
+from dashboard.tracking.records import Trial
 from lipkd.errors import LipkdError
 from lipkd.text import letters
 
@@ -30,7 +34,7 @@ def page() -> None:
     if not labels:
         return
     whose = st.container()
-    part = links.one_of(st.container(), "Errors by", PARTS, key="part", default=PARTS[0])
+    part = query_params.one_of(st.container(), "Errors by", PARTS, key="part", default=PARTS[0])
     if part == "hardest clips":
         with whose:
             chosen = narrowed(labels)
@@ -66,7 +70,7 @@ def summary(readers: Sequence[Reader]) -> None:
             f"{r.letter}, {r.voice}: WER {percent(wer)}, CER {percent(cer)}; {wrong} of {len(r.now)} clips are not "
             "read word for word."
         )
-    st.html(markup.sentences(told))
+    st.html(transcript_html.sentences(told))
 
 
 def replay(**choices: Any) -> None:
@@ -79,41 +83,41 @@ def replay(**choices: Any) -> None:
 def confused(a: Reader, *, of_visemes: bool) -> None:
     """Letters or mouth shapes that were read as others: a map, and a list of the commonest."""
     of = VISEME_OF if of_visemes else None
-    found = mistakes.letter_confusions(a.now.values(), of)
+    found = confusions.letter_confusions(a.now.values(), of)
     if not found:
         st.success("Every letter is right.")
         return
-    if told := mistakes.letters_told(mistakes.letter_confusions(a.now.values())):
-        st.html(markup.sentences([told]))
+    if told := confusions.letters_told(confusions.letter_confusions(a.now.values())):
+        st.html(transcript_html.sentences([told]))
     left, right = st.columns([7, 4], gap="medium")
     with left:
-        chart = charts.confusion_map(found, dark=shell.is_dark())
+        chart = charts.confusion_map(found, dark=page_frame.is_dark())
         event = st.altair_chart(
             chart, on_select="rerun", key=f"map {of_visemes}", alt="How often each was read as each other"
         )
         cells = event["selection"]["cell"]
         if cells:
-            replay(find=mistakes.search_for(Confusion(cells[0]["said"], cells[0]["read"], 0)))
+            replay(find=confusions.search_for(Confusion(cells[0]["said"], cells[0]["read"], 0)))
     with right:
         rows = pd.DataFrame(
             {"Said": c.said, "Read": c.read, "Times": c.times, "Kind": kind(c, of_visemes)} for c in found[:MOST]
         )
         if (at := clicked(rows, f"confusions {of_visemes}")) is not None:
-            replay(find=mistakes.search_for(found[at]))
+            replay(find=confusions.search_for(found[at]))
 
 
 def kind(confusion: Confusion, of_visemes: bool) -> str:
     """In a word or two, what kind of mistake a confusion is."""
-    if confusion.said == mistakes.NOTHING:
+    if confusion.said == confusions.NOTHING:
         return "put in"
-    if confusion.read == mistakes.NOTHING:
+    if confusion.read == confusions.NOTHING:
         return "left out"
     shapes = [c if of_visemes else VISEME_OF.get(c, c) for c in (confusion.said, confusion.read)]
     return "look alike" if shapes[0] == shapes[1] else "other shape"
 
 
 def words(a: Reader) -> None:
-    rows = mistakes.word_rows(a.now.values())
+    rows = confusions.word_rows(a.now.values())
     shown = pd.DataFrame(rows).rename(columns={"word": "Word", "said": "Said", "wrong": "Wrong", "read as": "Read as"})
     shown["share"] *= 100
     number = {"share": st.column_config.NumberColumn("Wrong, %", format="%.0f %%")}
@@ -125,7 +129,7 @@ def rates(a: Reader, part: str) -> None:
     """Speakers or sentences, the worst first."""
     name = part.removesuffix("s")
     of = {clip: said.speaker if name == "speaker" else letters(said.reference) for clip, said in a.predictions.items()}
-    rows = mistakes.rates_by([(of[clip], comparison) for clip, comparison in a.now.items()], name)
+    rows = confusions.rates_by([(of[clip], comparison) for clip, comparison in a.now.items()], name)
     shown = pd.DataFrame(rows)
     shown[["wer", "cer"]] *= 100
     columns: dict[str, Any] = {key: key.capitalize() for key in (name, "clips", "words")}
@@ -144,11 +148,11 @@ def against(readers: Sequence[Reader]) -> None:
         )
         return
     a, b = readers
-    rows = mistakes.regressions(a.now, b.now, lambda clip: a.predictions[clip].reference)
+    rows = confusions.regressions(a.now, b.now, lambda clip: a.predictions[clip].reference)
     worse, better = sum(row["delta_wer"] > 0 for row in rows), sum(row["delta_wer"] < 0 for row in rows)
     both = sum(clip in b.now for clip in a.now)
     told = f"Of {both} clips that both have read, B reads {worse} worse than A and {better} better."
-    st.html(markup.sentences([told]))
+    st.html(transcript_html.sentences([told]))
     if not rows:
         return
     shown = pd.DataFrame(rows)
@@ -169,10 +173,10 @@ def against(readers: Sequence[Reader]) -> None:
 def narrowed(labels: Mapping[str, Trial]) -> dict[str, Trial]:
     """The trials that the reader wants to look at, the best first."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        state = links.select(st.container(), "Over", [EVERY, FINISHED], key="over", default=EVERY)
+        state = query_params.select(st.container(), "Over", [EVERY, FINISHED], key="over", default=EVERY)
         options = groups(list(labels.values()))
-        wanted = links.several(st.container(), "Methods", options, key="methods", placeholder="all")
-        most = links.select(st.container(), "At most", list(AT_MOST), key="most", default=MEDIUM) or MEDIUM
+        wanted = query_params.several(st.container(), "Methods", options, key="methods", placeholder="all")
+        most = query_params.select(st.container(), "At most", list(AT_MOST), key="most", default=MEDIUM) or MEDIUM
     found = [
         (label, trial)
         for label, trial in labels.items()
@@ -187,17 +191,17 @@ def over_trials(trials: Mapping[str, Trial], of: int) -> None:
         st.info("No trial fits these filters.", icon=":material/filter_alt_off:")
         return
     with st.spinner("Collecting what the trials read …"):
-        answers = cached.readings(shell.tracking_uri(), [(t.run_id, t.best_epoch) for t in trials.values()])
+        answers = cache.readings(page_frame.tracking_uri(), [(t.run_id, t.best_epoch) for t in trials.values()])
     found = dict(zip(trials, answers, strict=True))
     read = {label: said for label, said in found.items() if not isinstance(said, LipkdError)}
     lacking = {label: said for label, said in found.items() if isinstance(said, LipkdError)}
     if not read:
         label, reason = next(iter(lacking.items()))
         raise LipkdError(f"None of these trials can be looked at. Trial {label}: {reason}.")
-    rows = hardest.hard_clips(list(read.values()))
-    st.html(markup.sentences([*hardest.told(rows, list(read.values()), of), *hardest.left_out(lacking)]))
+    rows = hard_clips.hard_clips(list(read.values()))
+    st.html(transcript_html.sentences([*hard_clips.told(rows, list(read.values()), of), *hard_clips.left_out(lacking)]))
     names = list(read)
-    shown = pd.DataFrame(hardest.table_rows(rows, names))
+    shown = pd.DataFrame(hard_clips.table_rows(rows, names))
     shown[["mean", "lowest"]] *= 100
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     columns = {
@@ -232,4 +236,4 @@ def clicked(rows: pd.DataFrame, key: str, columns: Mapping[str, Any] | None = No
 
 
 if __name__ == "__main__":
-    shell.show("Errors", page)
+    page_frame.show("Errors", page)

@@ -7,13 +7,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, links, shell
-from dashboard.cost import COSTS, Picture, cost_rows, told
-from dashboard.deeper import deeper
-from dashboard.mlflow_links import run_link, ui_address
-from dashboard.pairing import differing, width_value
-from dashboard.records import Trial
-from dashboard.tables import leaderboard_rows, percent
+from dashboard import cache
+from dashboard.analysis.matched_pairs import differing, width_value
+from dashboard.analysis.tables import leaderboard_rows, percent
+from dashboard.analysis.tradeoff import COSTS, Picture, cost_rows, told
+from dashboard.charts import charts
+from dashboard.shell import page_frame, query_params
+from dashboard.tracking.mlflow_links import run_link, ui_address
+from dashboard.tracking.records import Trial
+from dashboard.views.leaderboard_details import deeper
 from lipkd.errors import LipkdError
 
 RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble", "wer_best_peer"]
@@ -27,7 +29,7 @@ Key = Callable[[Trial], str]
 
 
 def page() -> None:
-    named, trials = shell.choose_trials()
+    named, trials = page_frame.choose_trials()
     summary(trials)
     pinned = pins(trials)
     chosen = [*pinned, *(trial for trial in filtered(trials) if trial not in pinned)]
@@ -62,7 +64,7 @@ def whose(trial: Trial) -> str | None:
         words += f", mean of its {trial.peers} peers"
         others = (("best peer", trial.wer_best_peer), ("ensemble", trial.wer_ensemble))
         words += "".join(f"; WER of the {name} {percent(wer)}" for name, wer in others if wer is not None)
-    return shell.plain(words)
+    return page_frame.plain(words)
 
 
 def filtered(trials: Sequence[Trial]) -> list[Trial]:
@@ -78,23 +80,23 @@ def filtered(trials: Sequence[Trial]) -> list[Trial]:
     chosen = list(trials)
     for column, (name, (label, value, order)) in zip(st.columns(len(filters)), filters.items(), strict=True):
         options = sorted({value(trial) for trial in trials}, key=order)
-        wanted = links.several(column, label, options, key=name, placeholder="all")
+        wanted = query_params.several(column, label, options, key=name, placeholder="all")
         chosen = [trial for trial in chosen if not wanted or value(trial) in wanted]
     return any_parameter(chosen) if len(chosen) > 1 else chosen
 
 
 def pins(trials: Sequence[Trial]) -> list[Trial]:
     """Trials that stay on top whatever the filters say; as they are in the address, a link takes them along."""
-    labels = shell.trial_labels(trials)
-    if not links.asked("pins"):
+    labels = page_frame.trial_labels(trials)
+    if not query_params.asked("pins"):
         return []
-    names = links.several(st.container(), "Pinned", list(labels), key="pins", placeholder="none")
+    names = query_params.several(st.container(), "Pinned", list(labels), key="pins", placeholder="none")
     return [labels[name] for name in names]
 
 
 def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
     """All figures of the trials, the first so many of them pinned; rows can be chosen and taken to the other pages."""
-    uri = shell.tracking_uri()
+    uri = page_frame.tracking_uri()
     rows = pd.DataFrame(leaderboard_rows(trials))
     shown = rows.assign(**{name: 100 * rows[name].astype(float) for name in RATES})
     shown["mlflow"] = [run_link(uri, trial) for trial in trials]
@@ -119,7 +121,7 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
             "Best WER and Best CER are means over a trial's peers, in the epoch in which that mean of WER was lowest; "
             "Best peer and Ensemble are the WER of its best peer and of its peers together, in the same epoch."
         )
-    names = list(shell.trial_labels(trials))
+    names = list(page_frame.trial_labels(trials))
     picked = [names[row] for row in event["selection"]["rows"] if row < len(names)]
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Compare", icon=":material/show_chart:", disabled=not picked, help="Curves of the chosen rows"):
@@ -134,7 +136,7 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
             icon=":material/keep:",
             disabled=not picked,
             help="Keep the chosen rows on top, whatever the filters say",
-            on_click=links.add,
+            on_click=query_params.add,
             args=("pins", picked),
         )
         name = re.sub(r"[^\w.-]+", "-", sweep_name)
@@ -148,7 +150,7 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
         )
         st.caption("Choose rows to compare or replay them." if not picked else f"{len(picked)} chosen")
         started = "" if uri.startswith("http") else ", while `lipkd ui` runs"
-        st.caption(f"Runs open in MLflow at {shell.plain(ui_address(uri))}{started}.")
+        st.caption(f"Runs open in MLflow at {page_frame.plain(ui_address(uri))}{started}.")
 
 
 def columns(mixed: bool) -> dict[str, Any]:
@@ -190,9 +192,11 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     several = len({trial.sweep for trial in trials}) > 1
     groupings = [name for name in charts.GROUPINGS if several or name != "sweep"]
-    by = links.one_of(left.container(), "Best rate by", [*groupings, COST], key="by", default="method and width")
+    by = query_params.one_of(left.container(), "Best rate by", [*groupings, COST], key="by", default="method and width")
     if by == COST:
-        cost = links.select(right, "Cost", list(COSTS), key="cost", default=next(iter(COSTS))) or next(iter(COSTS))
+        cost = query_params.select(right, "Cost", list(COSTS), key="cost", default=next(iter(COSTS))) or next(
+            iter(COSTS)
+        )
         rows = cost_rows(chosen, cost, picture_of)
         if rows:
             st.altair_chart(charts.cost_front(rows, colours, cost), alt=f"Best WER of every trial against {cost}")
@@ -202,9 +206,9 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
                 "have one width; of trials of an older lipkd, where their clip store is still there."
             )
         if words := told(chosen, rows, cost):
-            st.caption(shell.plain(words))
+            st.caption(page_frame.plain(words))
         return
-    rate = links.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
+    rate = query_params.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
     rows = charts.rate_rows(chosen, by)
     if rows:
         st.altair_chart(charts.rate_dots(rows, colours, rate), alt=f"Best {rate} of every trial by {by}")
@@ -215,7 +219,7 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
 def picture_of(trial: Trial) -> Picture | None:
     """Height, width and channels of the pictures that a trial learns from; None when its clip store is gone."""
     try:
-        meta = cached.store(trial.store).meta
+        meta = cache.store(trial.store).meta
     except LipkdError:
         return None
     return (meta["height"], meta["width"], meta["channels"])
@@ -225,11 +229,11 @@ def any_parameter(trials: list[Trial]) -> list[Trial]:
     """The trials with the chosen values of one more parameter: any in which the trials of the sweep differ."""
     names = differing([trial.config for trial in trials])
     left, right = st.columns([1, 2])
-    name = links.select(left, "Another parameter", names, key="parameter", default=None, placeholder="any")
+    name = query_params.select(left, "Another parameter", names, key="parameter", default=None, placeholder="any")
     if name is None:
         return trials
     values = sorted({trial.config.get(name, "–") for trial in trials}, key=natural)
-    wanted = links.several(right, "Its values", values, key="values", placeholder="all")
+    wanted = query_params.several(right, "Its values", values, key="values", placeholder="all")
     return [trial for trial in trials if not wanted or trial.config.get(name, "–") in wanted]
 
 
@@ -242,4 +246,4 @@ def natural(text: str) -> tuple[float, str]:
 
 
 if __name__ == "__main__":
-    shell.show("Leaderboard", page)
+    page_frame.show("Leaderboard", page)

@@ -8,14 +8,18 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard import cached, finding, links, markup, peers, player, shell
-from dashboard.player import Line
-from dashboard.readers import Reader, choose_readers, trials_with_results
-from dashboard.records import Trial
-from dashboard.tables import ORDERS, clip_rows, ordered
-from dashboard.timing import TimedWord, aligned_words, spoken_words
+from dashboard import cache
+from dashboard.analysis.tables import ORDERS, clip_rows, ordered
+from dashboard.charts import peer_charts
+from dashboard.components import player, transcript_html
+from dashboard.components.player import Line
+from dashboard.errors import clip_filter
+from dashboard.errors.word_times import TimedWord, aligned_words, spoken_words
+from dashboard.shell import page_frame, query_params
+from dashboard.shell.trial_choice import Reader, choose_readers, trials_with_results
+from dashboard.tracking.records import Trial
+from lipkd.data.store import Clip, ClipStore
 from lipkd.errors import LipkdError
-from lipkd.store import Clip, ClipStore
 from lipkd.text import letters
 
 FPS = 25.0  # where the clip store is not there to say
@@ -43,11 +47,11 @@ def chosen_clips(readers: Sequence[Reader]) -> list[dict[str, object]]:
     """The clips of trial A that fit the filters, in the chosen order."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         speakers = sorted({p.speaker for p in readers[0].predictions.values()})
-        wanted = links.several(st.container(), "Speakers", speakers, key="speakers", placeholder="all")
+        wanted = query_params.several(st.container(), "Speakers", speakers, key="speakers", placeholder="all")
         two = len(readers) > 1
-        kinds = finding.SHOWN_OF_TWO if two else finding.SHOWN
-        kind = links.select(st.container(), "Clips", kinds, key="show", default=kinds[0]) or kinds[0]
-        text = links.text(
+        kinds = clip_filter.SHOWN_OF_TWO if two else clip_filter.SHOWN
+        kind = query_params.select(st.container(), "Clips", kinds, key="show", default=kinds[0]) or kinds[0]
+        text = query_params.text(
             st.container(),
             "Word or confusion",
             key="find",
@@ -57,14 +61,14 @@ def chosen_clips(readers: Sequence[Reader]) -> list[dict[str, object]]:
             "After a slash letters: `/p>b`, `/pbm>fv` for any of them, `␣` for the space.",
         )
         orders = ORDERS if two else [order for order in ORDERS if "B" not in order]
-        order = links.select(st.container(), "Order", orders, key="order", default=orders[0]) or orders[0]
+        order = query_params.select(st.container(), "Order", orders, key="order", default=orders[0]) or orders[0]
     a, b = readers[0].now, readers[1].now if two else {}
-    wish = finding.search(text)
+    wish = clip_filter.search(text)
     predictions = [
         p
         for p in readers[0].predictions.values()
         if (not wanted or p.speaker in wanted)
-        and finding.shown(kind, a[p.clip_id], b.get(p.clip_id))
+        and clip_filter.shown(kind, a[p.clip_id], b.get(p.clip_id))
         and (wish is None or wish.found(a[p.clip_id]))
     ]
     return ordered(clip_rows(predictions, [a[p.clip_id] for p in predictions], b), order)
@@ -87,7 +91,7 @@ def choose_clip(rows: Sequence[dict[str, object]], readers: Sequence[Reader]) ->
             st.session_state["clip"] = ids[chosen[0]]
 
     label = f"Clip, {len(ids)} in this list"
-    clip_id = links.select(st.container(), label, ids, key="clip", default=ids[0]) or ids[0]
+    clip_id = query_params.select(st.container(), label, ids, key="clip", default=ids[0]) or ids[0]
     with st.container(horizontal=True):
         st.button("Previous", icon=":material/skip_previous:", on_click=step, args=(ids, -1))
         st.button("Next", icon=":material/skip_next:", on_click=step, args=(ids, 1))
@@ -123,10 +127,10 @@ def play(clip_id: str, ids: Sequence[str], readers: Sequence[Reader]) -> None:
     media = None
     if opened:
         digest = opened.meta["digest"]
-        media = cached.media(str(opened.path), digest, clip_id)
+        media = cache.media(str(opened.path), digest, clip_id)
         at = ids.index(clip_id)
         ahead = [ids[(at + 1 + i) % len(ids)] for i in range(min(AHEAD, len(ids) - 1))]
-        cached.prepare_media(str(opened.path), digest, ahead)
+        cache.prepare_media(str(opened.path), digest, ahead)
     seconds = clip.n_frames / clip.fps
     data = player.player_data(
         clip_id,
@@ -141,7 +145,7 @@ def play(clip_id: str, ids: Sequence[str], readers: Sequence[Reader]) -> None:
         peers_on(clip_id, r, seconds)
     if opened:
         frames = f"{clip.n_frames} frames at {clip.fps:g} per second"
-        st.caption(shell.plain(f"{clip.id} · speaker {clip.speaker} · {frames}"))
+        st.caption(page_frame.plain(f"{clip.id} · speaker {clip.speaker} · {frames}"))
 
 
 def without_store(clip_id: str, readers: Sequence[Reader]) -> Clip:
@@ -155,10 +159,10 @@ def open_store(trial: Trial) -> ClipStore | None:
     """The trial's clip store, or the one that the reader names when it has moved."""
     moved: dict[str, str] = st.session_state.setdefault("moved", {})
     try:
-        opened = cached.store(moved.get(trial.store_digest, trial.store))
+        opened = cache.store(moved.get(trial.store_digest, trial.store))
     except LipkdError as error:
         st.warning(
-            f"{shell.plain(str(error))} Without it there is no video; texts and posteriors are here all the same."
+            f"{page_frame.plain(str(error))} Without it there is no video; texts and posteriors are here all the same."
         )
 
         def remember() -> None:
@@ -167,7 +171,7 @@ def open_store(trial: Trial) -> ClipStore | None:
         st.text_input("Where the clip store is now", key="store path", on_change=remember, placeholder="/path/to/store")
         return None
     if opened.meta["digest"] != trial.store_digest:
-        where = shell.plain(str(opened.path))
+        where = page_frame.plain(str(opened.path))
         st.warning(f"The clip store {where} has changed since this trial was trained on it (its digest differs).")
     return opened
 
@@ -192,13 +196,13 @@ def matching(text: str, timed: tuple[TimedWord, ...]) -> tuple[TimedWord, ...]:
 
 def kept_posteriors(r: Reader) -> dict[str, NDArray[np.float16]]:
     """Per clip id the posteriors (P, T, V) of a trial's best epoch; empty when none were kept."""
-    found = cached.posteriors(shell.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
+    found = cache.posteriors(page_frame.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
     return found.arrays if found else {}
 
 
 def seen(r: Reader, clip_id: str, seconds: float) -> dict[str, object]:
     """What a trial saw in every frame, for the player."""
-    found = cached.posteriors(shell.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
+    found = cache.posteriors(page_frame.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
     array = found.arrays.get(clip_id) if found else None
     title = f"{r.letter} · {r.trial.name}"
     return player.reader_data(title, r.voice, array, found.symbols if found else (), seconds)
@@ -206,7 +210,7 @@ def seen(r: Reader, clip_id: str, seconds: float) -> dict[str, object]:
 
 def peers_on(clip_id: str, r: Reader, seconds: float) -> None:
     """Where the peers of a cohort spike on a clip, and in which frames they disagree; nothing for a single network."""
-    found = cached.posteriors(shell.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
+    found = cache.posteriors(page_frame.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
     if found is None or clip_id not in found.arrays or len(found.arrays[clip_id]) < 2:
         return
     whose = f" · {r.letter}" if r.letter == "B" else ""
@@ -215,12 +219,12 @@ def peers_on(clip_id: str, r: Reader, seconds: float) -> None:
         if not folded.open:
             return
         seen_by = found.arrays[clip_id]
-        letters_of, divergence = peers.peers_charts(
-            peers.divergence_rows(seen_by, seconds),
-            peers.spike_rows(seen_by, found.symbols, seconds),
+        letters_of, divergence = peer_charts.peers_charts(
+            peer_charts.divergence_rows(seen_by, seconds),
+            peer_charts.spike_rows(seen_by, found.symbols, seconds),
             len(seen_by),
             seconds,
-            dark=shell.is_dark(),
+            dark=page_frame.is_dark(),
         )
         st.altair_chart(letters_of, alt="Letters of every peer over time")
         st.altair_chart(divergence, alt="Divergence of every peer from the others over time")
@@ -232,7 +236,7 @@ def peers_on(clip_id: str, r: Reader, seconds: float) -> None:
 
 def spoken(r: Reader, clip_id: str, seconds: float) -> tuple[TimedWord, ...]:
     """The words of the chosen voice with their times, if its posteriors were kept."""
-    found = cached.posteriors(shell.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
+    found = cache.posteriors(page_frame.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
     if found is None or clip_id not in found.arrays:
         return ()
     return spoken_words(player.voice_of(found.arrays[clip_id], r.voice), found.symbols, seconds)
@@ -247,12 +251,12 @@ def transcripts(clip_id: str, readers: Sequence[Reader]) -> None:
             continue
         prefix = f"{r.letter} · " if len(readers) > 1 else ""
         rows += [
-            markup.Row(prefix + voice, said[clip_id], chosen=voice == r.voice and len(r.comparisons) > 1)
+            transcript_html.Row(prefix + voice, said[clip_id], chosen=voice == r.voice and len(r.comparisons) > 1)
             for voice, said in r.comparisons.items()
         ]
-    st.html(markup.transcript_table(readers[0].predictions[clip_id].reference, rows))
-    st.html(markup.legend())
+    st.html(transcript_html.transcript_table(readers[0].predictions[clip_id].reference, rows))
+    st.html(transcript_html.legend())
 
 
 if __name__ == "__main__":
-    shell.show("Replay", page)
+    page_frame.show("Replay", page)

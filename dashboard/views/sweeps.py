@@ -7,10 +7,12 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, charts, shell
-from dashboard.progress import OVER, abandoned, duration, epochs_of, going, progress
-from dashboard.records import Sweep, Trial
-from dashboard.tables import percent
+from dashboard import cache
+from dashboard.analysis.sweep_progress import OVER, abandoned, duration, epochs_of, going, progress
+from dashboard.analysis.tables import percent
+from dashboard.charts import charts
+from dashboard.shell import page_frame
+from dashboard.tracking.records import Sweep, Trial
 
 EVERY = 5.0  # seconds between two looks at a sweep that is going
 MOST_CURVES = 20
@@ -19,10 +21,10 @@ COUNTED = 30  # sweeps whose trials are read for the overview
 
 
 def page() -> None:
-    sweep = shell.choose_sweep()
+    sweep = page_frame.choose_sweep()
     overview()
-    st.subheader(shell.plain(sweep.name))
-    trials = cached.trials(shell.tracking_uri(), sweep)
+    st.subheader(page_frame.plain(sweep.name))
+    trials = cache.trials(page_frame.tracking_uri(), sweep)
     if going(sweep, trials):
         # Draws itself again and nothing else: what the reader has chosen or is typing elsewhere stays as it is.
         st.fragment(live, run_every=EVERY)(sweep)
@@ -36,10 +38,10 @@ def page() -> None:
 
 def overview() -> None:
     """A row per sweep; a click on one chooses it."""
-    by_label = shell.sweeps_by_label()
+    by_label = page_frame.sweeps_by_label()
     rows = []
     for label, sweep in list(by_label.items())[:COUNTED]:
-        trials = cached.trials(shell.tracking_uri(), sweep)
+        trials = cache.trials(page_frame.tracking_uri(), sweep)
         far = progress(trials, time.time())
         rows.append(
             {
@@ -87,7 +89,7 @@ def overview() -> None:
 
 def live(sweep: Sweep) -> None:
     """The state of a sweep that is going, read anew every time."""
-    trials = cached.trials_now(shell.tracking_uri(), sweep, int(time.time() / EVERY))
+    trials = cache.trials_now(page_frame.tracking_uri(), sweep, int(time.time() / EVERY))
     state(sweep, trials)
     if not going(sweep, trials):
         st.caption("The sweep has ended.")
@@ -112,7 +114,7 @@ def state(sweep: Sweep, trials: Sequence[Trial]) -> None:
             st.metric("Memory", memory, border=True, help="Peak of the running trials together")
     if left := abandoned(trials):
         goes_on = "`lipkd sweep FILE --resume` with the file of this sweep goes on from the last checkpoints."
-        st.warning(f"{shell.plain(left)} {goes_on}", icon=":material/pause_circle:")
+        st.warning(f"{page_frame.plain(left)} {goes_on}", icon=":material/pause_circle:")
     running = [trial for trial in trials if trial.state not in OVER]
     if running:
         st.dataframe(
@@ -148,9 +150,9 @@ def state(sweep: Sweep, trials: Sequence[Trial]) -> None:
 
 def curves(trials: Sequence[Trial]) -> None:
     """WER over epochs of the best trials."""
-    uri = shell.tracking_uri()
+    uri = page_frame.tracking_uri()
     chosen = [trial for trial in trials if "val/wer" in trial.metrics][:MOST_CURVES]
-    rows = charts.curve_rows(chosen, cached.curves(uri, chosen, "val/wer"), 100)
+    rows = charts.curve_rows(chosen, cache.curves(uri, chosen, "val/wer"), 100)
     if rows:
         chart = charts.learning_curves(rows, charts.group_colours(trials), "WER, %", height=300)
         st.altair_chart(chart, alt="WER over epochs of the best trials")
@@ -159,4 +161,4 @@ def curves(trials: Sequence[Trial]) -> None:
 
 
 if __name__ == "__main__":
-    shell.show("Sweeps", page)
+    page_frame.show("Sweeps", page)

@@ -9,14 +9,15 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from dashboard import links, player, shell, webcam
+from dashboard.analysis.tables import percent
+from dashboard.components import player, webcam
+from dashboard.components.player import SHEET_COLUMNS, Line, Media
+from dashboard.components.webcam import Recording
 from dashboard.launch import MLRUNS_VARIABLE, MOST_MB
-from dashboard.models import CARD, Model, deployed_models
-from dashboard.player import SHEET_COLUMNS, Line, Media
-from dashboard.tables import percent
-from dashboard.upload import LONGEST_S, TYPES, Heard, read_upload
-from dashboard.video import crop_sheet, encode
-from dashboard.webcam import Recording
+from dashboard.media.clip_video import crop_sheet, encode
+from dashboard.shell import page_frame, query_params
+from dashboard.upload.deployed_models import CARD, Model, deployed_models
+from dashboard.upload.read_upload import LONGEST_S, TYPES, Heard, read_upload
 from lipkd.errors import LipkdError
 
 FILE, WEBCAM = "a file", "the webcam"
@@ -27,20 +28,20 @@ def page() -> None:
     folder = Path(os.environ.get(MLRUNS_VARIABLE) or "mlruns").absolute() / "models"
     models = deployed_models(folder)
     if not models:
-        raise shell.Nothing(
+        raise page_frame.Nothing(
             f"No network has been deployed to {folder} yet. This takes the best one out of a trial:",
             "lipkd deploy TRIAL",
         )
     left, right = st.columns([4, 7], gap="medium")
     names = list(models)
     with left:
-        name = links.select(st.container(), "Model", names, key="model", default=names[0]) or names[0]
-        st.caption(shell.plain(models[name].facts))
+        name = query_params.select(st.container(), "Model", names, key="model", default=names[0]) or names[0]
+        st.caption(page_frame.plain(models[name].facts))
     with right:
-        source = links.one_of(st.container(), "A video from", [FILE, WEBCAM], key="from", default=FILE)
+        source = query_params.one_of(st.container(), "A video from", [FILE, WEBCAM], key="from", default=FILE)
         video = uploaded() if source == FILE else recorded()
     if video is None:
-        st.session_state.pop(shell.PRIVATE, None)
+        st.session_state.pop(page_frame.PRIVATE, None)
     else:
         show(video, models[name])
 
@@ -72,7 +73,7 @@ def recorded() -> Video | None:
 
 def private() -> dict[str, Any]:
     """What the page keeps until it is left: a `recording`, and what was `heard` in which video."""
-    kept: dict[str, Any] = st.session_state.setdefault(shell.PRIVATE, {})
+    kept: dict[str, Any] = st.session_state.setdefault(page_frame.PRIVATE, {})
     return kept
 
 
@@ -129,7 +130,7 @@ def told(name: str, heard: Heard) -> None:
     if not heard.text:
         st.info("The network read nothing.", icon=":material/speech_to_text:")
         return
-    st.subheader(shell.plain(heard.text), anchor=False)
+    st.subheader(page_frame.plain(heard.text), anchor=False)
     st.metric(
         "Confidence",
         percent(heard.confidence),
@@ -160,4 +161,4 @@ def told(name: str, heard: Heard) -> None:
 
 
 if __name__ == "__main__":
-    shell.show("Try it", page)
+    page_frame.show("Try it", page)

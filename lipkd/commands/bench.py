@@ -38,7 +38,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     if (arguments.what == "sweep") != (arguments.file is not None):
         raise LipkdError("bench sweep, and no other, takes a sweep file: lipkd bench sweep FILE")
     if arguments.what == "sweep":
-        from tuning.overhead import measure_sweep
+        from tuning.bench import measure_sweep
 
         for line in measure_sweep(arguments.file, arguments.at_once):
             print(line, flush=True)
@@ -48,9 +48,9 @@ def _bench(arguments: argparse.Namespace) -> int:
     turns = 15 if arguments.turns is None else arguments.turns
     _at_least(frames=(arguments.frames, 2), batch_size=(arguments.batch_size, 1))
     _at_least(turns=(turns, 3), threads=(arguments.threads, 0))
-    from lipkd.bench import Load, report
-    from lipkd.methods import METHODS
-    from lipkd.network import NETWORKS
+    from lipkd.bench.measure import Load, report
+    from lipkd.model.lipnet import NETWORKS
+    from lipkd.model.methods import METHODS
 
     if arguments.network not in NETWORKS:
         raise LipkdError(f"--network {arguments.network}: must be of {', '.join(NETWORKS)}")

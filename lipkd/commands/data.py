@@ -68,7 +68,7 @@ def _names(text: str) -> list[str]:
 
 
 def _synth(arguments: argparse.Namespace) -> int:
-    from preprocessing.synth import make_corpus
+    from preprocessing.synthetic.make_corpus import make_corpus
 
     corpus = make_corpus(
         arguments.out, speakers=arguments.speakers, clips=arguments.clips, seed=arguments.seed, form=arguments.form
@@ -79,7 +79,7 @@ def _synth(arguments: argparse.Namespace) -> int:
 
 def _prepare(arguments: argparse.Namespace) -> int:
     if arguments.check:
-        from lipkd.store import ClipStore
+        from lipkd.data.store import ClipStore
 
         problems = ClipStore.open(arguments.check).check()
         print("\n".join(problems) or f"{arguments.check}: sound")
@@ -87,7 +87,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
     if arguments.out is None:
         raise LipkdError("prepare needs SRC and OUT, or --check STORE")
 
-    from preprocessing.faces import CropOptions
+    from preprocessing.face.crop import CropOptions
     from preprocessing.prepare import prepare_corpus
     from preprocessing.progress import print_progress
 
@@ -111,8 +111,8 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _align(arguments: argparse.Namespace) -> int:
-    from preprocessing.align_corpus import align_corpus
-    from preprocessing.compare_align import compare_alignments
+    from preprocessing.alignment.align_corpus import align_corpus
+    from preprocessing.alignment.compare_alignments import compare_alignments
     from preprocessing.progress import print_progress
 
     summary = align_corpus(
@@ -138,7 +138,7 @@ def _align(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from preprocessing.inspect_store import inspect_store
+    from preprocessing.report.inspect_store import inspect_store
 
     out, facts = inspect_store(arguments.store, arguments.out, png=arguments.png)
     for finding in facts.findings:

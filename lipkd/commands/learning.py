@@ -45,7 +45,7 @@ def add(command: AddCommand) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from lipkd.config import load_yaml, parse_config
+    from lipkd.config.trial_config import load_yaml, parse_config
 
     value = load_yaml(arguments.config)
     for item in arguments.set:
@@ -55,7 +55,7 @@ def _train(arguments: argparse.Namespace) -> int:
             override(value, f"training.{field}={getattr(arguments, field)}")
     config = parse_config(value, str(arguments.config))
 
-    from lipkd.train import fit  # torch, only now that the configuration is known to be good
+    from lipkd.training.train import fit  # torch, only now that the configuration is known to be good
 
     folder = arguments.out or arguments.mlruns / "sweeps" / "single" / config.trial_name()
     print(f"trial {folder}", flush=True)
@@ -90,8 +90,8 @@ def override(value: Any, item: str) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from lipkd.evaluate import evaluate
-    from lipkd.looks import AS_TRAINED, SEVERAL
+    from lipkd.ctc.tta import AS_TRAINED, SEVERAL
+    from lipkd.evaluation.evaluate import evaluate
 
     looks = SEVERAL if arguments.tta else (AS_TRAINED,)
     sentences = arguments.sentences
@@ -120,7 +120,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from lipkd.compare import compare, compare_all
+    from lipkd.evaluation.compare import compare, compare_all
     from lipkd.trial import TrialFolder
 
     def folders(paths: list[Path]) -> list[TrialFolder]:

@@ -13,10 +13,10 @@ from lipkd.commands.common import TTA, AddCommand, add_mlruns, sentences_of
 from lipkd.errors import LipkdError
 
 if TYPE_CHECKING:
-    from lipkd.deployed import LipReader
-    from lipkd.predict import Source
-    from lipkd.spoken import Said
-    from lipkd.store import Frames
+    from lipkd.ctc.hypothesis import Said
+    from lipkd.data.store import Frames
+    from lipkd.deployment.lipreader import LipReader
+    from lipkd.deployment.predict import Source
 
 
 def add(command: AddCommand) -> None:
@@ -51,7 +51,7 @@ def add(command: AddCommand) -> None:
 
 
 def _deploy(arguments: argparse.Namespace) -> int:
-    from lipkd.deploy import extract, find_trial
+    from lipkd.deployment.deploy import extract, find_trial
 
     trial = find_trial(arguments.trial, arguments.mlruns / "sweeps")
     name = arguments.name or trial.name
@@ -67,7 +67,7 @@ def _deploy(arguments: argparse.Namespace) -> int:
         f"{cost['parameters'] / 1e6:.2f} M parameters, {cost['multiply_adds_per_s'] / 1e9:.2f} G multiply-adds/s"
     )
     if not arguments.no_register:
-        from tuning.registry import register
+        from tuning.tracking.model_registry import register
 
         registered = register(folder, trial, name, mlruns=arguments.mlruns, tracking_uri=arguments.tracking_uri)
         print(f"  registered as {registered.uri}, version {registered.version}, in {registered.store}")
@@ -82,11 +82,11 @@ def _predict(arguments: argparse.Namespace) -> int:
         raise LipkdError("--ids names clips of a store: give --store STORE as well")
     if arguments.batch_size < 1 or arguments.threads < 0:
         raise LipkdError("--batch-size must be at least 1, --threads at least 0")
-    from lipkd.deployed import LipReader
+    from lipkd.ctc.subtitles import file_names, srt, vtt
+    from lipkd.ctc.tta import AS_TRAINED, SEVERAL
+    from lipkd.deployment.lipreader import LipReader
+    from lipkd.deployment.predict import read_clips, stored_clips
     from lipkd.device import limit_threads
-    from lipkd.looks import AS_TRAINED, SEVERAL
-    from lipkd.predict import read_clips, stored_clips
-    from lipkd.subtitles import file_names, srt, vtt
 
     limit_threads(arguments.threads)
     reader = LipReader.load(arguments.model, arguments.device)
@@ -121,7 +121,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 def _files(arguments: argparse.Namespace, reader: "LipReader") -> "list[Source]":
     """The clips named on the command line; OpenCV is needed for those that are no arrays."""
-    from lipkd.predict import Source, load_array
+    from lipkd.deployment.predict import Source, load_array
 
     mouths: list[Callable[[Path], Frames]] = []
 
@@ -131,7 +131,7 @@ def _files(arguments: argparse.Namespace, reader: "LipReader") -> "list[Source]"
         if path.suffix.lower() == ".npy":
             return load_array(path, reader.picture)
         if not mouths:
-            from preprocessing.reading import MouthReader
+            from preprocessing.face.mouth_reader import MouthReader
 
             mouths.append(MouthReader(reader.picture, arguments.margin, arguments.landmarker))
         return mouths[0](path)

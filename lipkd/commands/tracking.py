@@ -49,15 +49,15 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if arguments.status or arguments.stop or arguments.best_schedule:
         folder = sweep_folder(arguments.file, arguments.mlruns, arguments.storage)
         if arguments.best_schedule:
-            from tuning.best import best_schedule
+            from tuning.pbt.best_schedule import best_schedule
 
             print(best_schedule(folder), end="")
             return 0
         if arguments.status:
-            from tuning.status import show_status
+            from tuning.status.status import show_status
 
             return show_status(folder, watch=arguments.watch)
-        from tuning.halt import ask
+        from tuning.stop_request import ask
 
         ask(folder)
         print(
@@ -78,20 +78,20 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _sync(arguments: argparse.Namespace) -> int:
-    from tuning.sync import sync_folders
+    from tuning.tracking.sync import sync_folders
 
     return sync_folders(arguments.folders, mlruns=arguments.mlruns, tracking_uri=arguments.tracking_uri)
 
 
 def _ui(arguments: argparse.Namespace) -> int:
-    from tuning.ui import open_ui
+    from tuning.tracking.ui import open_ui
 
     return open_ui(mlruns=arguments.mlruns, tracking_uri=arguments.tracking_uri, port=arguments.port)
 
 
 def _dashboard(arguments: argparse.Namespace) -> int:
     from dashboard.launch import run_dashboard
-    from tuning.tracking import choose_uri
+    from tuning.tracking.client import choose_uri
 
     uri = choose_uri(arguments.mlruns, arguments.tracking_uri)
     return run_dashboard(uri, port=arguments.port, host=arguments.host, mlruns=arguments.mlruns)

@@ -24,7 +24,7 @@ from tests.chaos.overhead import overhead
 from tests.chaos.storm import Storm, victims_of
 from tests.chaos.thousand import thousand
 from tests.tuning.store_picture import RunPicture
-from tuning.tracking import default_uri
+from tuning.tracking.client import default_uri
 
 Picture = dict[str, list[RunPicture]]
 Outcome = tuple[str, list[str]]  # what was done, and what was wrong afterwards

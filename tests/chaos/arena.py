@@ -15,12 +15,12 @@ import numpy as np
 import yaml
 
 from dashboard.bench.servers import free_port
+from lipkd.data.store import StoreWriter
 from lipkd.lock import is_held
-from lipkd.store import StoreWriter
 from tests.measured import OF_THE_MACHINE
 from tests.tuning.store_picture import RunPicture, picture_of
-from tuning.record import trial_folders
-from tuning.tracking import NoAnswer, connect, default_uri
+from tuning.sweep_folder import trial_folders
+from tuning.tracking.client import NoAnswer, connect, default_uri
 
 ROOT = Path(__file__).parent.parent.parent
 SERVER_S = 120.0
@@ -179,7 +179,7 @@ def children(pid: int) -> list[int]:
 
 def syncers(driver: int) -> list[int]:
     """The syncer of a driver, as a list of one or none."""
-    return [pid for pid in children(driver) if b"tuning.watch" in _command_line(pid)]
+    return [pid for pid in children(driver) if b"tuning.tracking.sync_process" in _command_line(pid)]
 
 
 def _command_line(pid: int) -> bytes:

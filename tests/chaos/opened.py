@@ -12,7 +12,7 @@ from streamlit.logger import set_log_level
 from tests.chaos.arena import Server
 from tests.dashboard.opening import PAGES
 from tests.dashboard.opening import opened as opened_page
-from tuning.tracking import connect, default_uri
+from tuning.tracking.client import connect, default_uri
 
 LISTED = 100  # runs that MLflow's UI asks for at a time
 PATIENCE_S = 60.0

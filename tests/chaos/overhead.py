@@ -7,8 +7,8 @@ import yaml
 
 from lipkd.errors import LipkdError
 from preprocessing.prepare import prepare_corpus
-from preprocessing.synth import make_corpus
-from tuning.overhead import measure_sweep
+from preprocessing.synthetic.make_corpus import make_corpus
+from tuning.bench import measure_sweep
 
 SPEAKERS, CLIPS = 3, 20  # drawn mouths, of which the last speaker's are read and not trained on
 EPOCHS = 12

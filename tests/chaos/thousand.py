@@ -27,9 +27,9 @@ from lipkd.trial import TrialFolder
 from tests.chaos.arena import ROOT, make_store
 from tests.chaos.opened import opened
 from tests.chaos.trivial import COSTS, train_trial
-from tuning import engine
-from tuning.record import load
+from tuning.execution import engine
 from tuning.sweep import run_sweep
+from tuning.sweep_folder import load
 
 WIDTHS = (0.25, 0.5)
 EPOCHS = 50

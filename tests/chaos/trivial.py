@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lipkd.config import TrialConfig
+from lipkd.config.trial_config import TrialConfig
 from lipkd.files import write_json
 from lipkd.lock import only_one
 from lipkd.trial import Journal, TrialFolder
@@ -29,8 +29,8 @@ def metrics_at(step: int, seed: int, width: float) -> dict[str, float]:
 
 
 def fit(config: TrialConfig, path: Path, *, on_report: Callable[[int, dict[str, float]], None], **_: object) -> None:
-    """In place of `lipkd.train.fit`: every file that a trial has but checkpoints and predictions. What populations
-    need is left out."""
+    """In place of `lipkd.training.train.fit`: every file that a trial has but checkpoints and predictions.
+    What populations need is left out."""
     start = {"start_s": _age(), "start_processor_s": time.process_time()}
     folder = TrialFolder(path)
     with only_one(folder.lock, f"trial {path}"):
@@ -59,11 +59,11 @@ def _age() -> float:
 
 
 def train_trial(trial: dict[str, Any]) -> None:
-    """The product's `tuning.trainable.train_trial` around this module's `fit`, without PyTorch, which belongs to
-    what is left out."""
-    standin: Any = ModuleType("lipkd.train")
+    """The product's `tuning.execution.trainable.train_trial` around this module's `fit`, without PyTorch, which
+    belongs to what is left out."""
+    standin: Any = ModuleType("lipkd.training.train")
     standin.fit = fit
-    sys.modules["lipkd.train"] = standin
-    from tuning import trainable
+    sys.modules["lipkd.training.train"] = standin
+    from tuning.execution import trainable
 
     trainable.train_trial(trial)

@@ -7,7 +7,7 @@ import pytest
 import streamlit as st
 from mlflow import MlflowClient
 
-from lipkd.store import ClipStore
+from lipkd.data.store import ClipStore
 from tests.dashboard.tracked import Planned, track_sweep
 
 PLAN = (

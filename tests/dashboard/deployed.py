@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from lipkd.deployed import FORMAT, LipReader
-from lipkd.network import LipNet, network_shape
+from lipkd.deployment.lipreader import FORMAT, LipReader
+from lipkd.model.lipnet import LipNet, network_shape
 from lipkd.text import LETTERS, Alphabet
 
 PICTURE = (24, 48, 3)

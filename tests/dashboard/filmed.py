@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lipkd.store import ClipStore, Frames, StoreWriter
-from preprocessing.quiet_cv2 import cv2
+from lipkd.data.store import ClipStore, Frames, StoreWriter
+from preprocessing.video.quiet_cv2 import cv2
 
 FRAMES, FPS, HEIGHT, WIDTH = 25, 25.0, 24, 48
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")

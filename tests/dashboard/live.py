@@ -21,7 +21,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 from dashboard.bench.made import POINT
-from dashboard.records import Trial, read_sweeps, read_trials
+from dashboard.tracking.records import Trial, read_sweeps, read_trials
 from tests.chaos.arena import children
 from tests.dashboard.screenshots import _store
 from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, PROBE, serve

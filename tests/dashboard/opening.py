@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard
-from dashboard.records import read_sweeps, read_trials
+from dashboard.tracking.records import read_sweeps, read_trials
 
 APP = Path(dashboard.__file__).with_name("app.py")
 

@@ -17,8 +17,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from dashboard.bench.servers import free_port, wait_for
-from dashboard.records import read_sweeps, read_trials
-from lipkd.store import ClipStore
+from dashboard.tracking.records import read_sweeps, read_trials
+from lipkd.data.store import ClipStore
 from tests.dashboard.filmed import film, needs_ffmpeg, store_of
 from tests.dashboard.tracked import HOSTILE, Planned, track_hostile, track_sweep
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.records import read_sweeps, read_trials
-from lipkd.store import ClipStore
+from dashboard.tracking.records import read_sweeps, read_trials
+from lipkd.data.store import ClipStore
 from tests.dashboard.conftest import PLAN
 from tests.dashboard.opening import chosen, named, opened, said, written
 from tests.dashboard.tracked import track_sweep

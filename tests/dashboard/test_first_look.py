@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from dashboard.records import read_sweeps, read_trials
-from lipkd.store import ClipStore
+from dashboard.tracking.records import read_sweeps, read_trials
+from lipkd.data.store import ClipStore
 from tests.dashboard.conftest import PLAN
 from tests.dashboard.opening import chosen, opened, said
 from tests.dashboard.tracked import track_sweep
@@ -38,7 +38,7 @@ def test_an_abandoned_trial_is_told_with_what_goes_on(
     (one,) = read_trials(uri, read_sweeps(uri)[0])
     MlflowClient(uri).set_terminated(one.run_id, "KILLED")
     asked = dataclasses.replace(one, state="abandoned", config=one.config | {"training.epochs": "8"})
-    monkeypatch.setattr("dashboard.cached.trials", lambda *_: [asked])
+    monkeypatch.setattr("dashboard.cache.trials", lambda *_: [asked])
     app = opened(uri, "sweeps", monkeypatch)
     (row,) = app.dataframe[0].value.to_dict("records")
     assert (row["done"], row["failed"], row["abandoned"]) == (25.0, 0, 1)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dashboard import cached, records
-from dashboard.verdict import verdict
+from dashboard import cache
+from dashboard.analysis.verdict import verdict
+from dashboard.tracking import records
 from tests.chaos.arena import Server
 from tests.dashboard.opening import PAGES, opened, said
 
@@ -52,7 +53,7 @@ def test_over_http_everything_is_the_same(tracking: str, served: str) -> None:
     assert near is not None and far is not None and near.symbols == far.symbols
     assert near.arrays.keys() == far.arrays.keys()
     assert all(np.array_equal(near.arrays[clip], far.arrays[clip]) for clip in near.arrays)
-    assert cached.readings(served, [(best.run_id, 4)]) == cached.readings(tracking, [(best.run_id, 4)])
+    assert cache.readings(served, [(best.run_id, 4)]) == cache.readings(tracking, [(best.run_id, 4)])
     assert verdict(served, [best], [second]) == verdict(tracking, [best], [second])
 
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 import dashboard
 from dashboard.bench.servers import free_port
-from preprocessing.synth import draw_clip, write_video
+from preprocessing.synthetic.make_corpus import draw_clip, write_video
 from tests.dashboard.deployed import deploy
 from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, PLAYER, Tab, serve
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lipkd.store import ClipStore
+from lipkd.data.store import ClipStore
 from tests.dashboard.conftest import PLAN
 from tests.dashboard.opening import PAGES, chosen, opened, played, said, written
 from tests.dashboard.tracked import HOSTILE, track_hostile, track_sweep
@@ -83,7 +83,7 @@ def test_a_fault_of_ours_is_no_stack_trace(tracking: str, monkeypatch: pytest.Mo
     def fail(*_: object) -> None:
         raise RuntimeError("inner detail")
 
-    monkeypatch.setattr("dashboard.cached.trials", fail)
+    monkeypatch.setattr("dashboard.cache.trials", fail)
     text = said(opened(tracking, "compare", monkeypatch, sweep="demo"))
     assert text == "This page failed, which is a fault of lipkd; the dashboard's terminal says more."
 

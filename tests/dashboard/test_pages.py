@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.records import read_sweeps, read_trials
-from lipkd.store import ClipStore
+from dashboard.tracking.records import read_sweeps, read_trials
+from lipkd.data.store import ClipStore
 from tests.dashboard.conftest import PLAN
 from tests.dashboard.opening import chosen, named, opened, played, said, written
 from tests.dashboard.tracked import track_sweep
@@ -61,7 +61,7 @@ def test_a_live_sweep_is_read_again(tracking: str, monkeypatch: pytest.MonkeyPat
     before = next(metric.value for metric in app.metric if metric.label == "Lowest WER")
     demo = next(sweep for sweep in read_sweeps(tracking) if sweep.name == "demo")
     better = [dataclasses.replace(trial, best_wer=0.01) for trial in read_trials(tracking, demo)]
-    monkeypatch.setattr("dashboard.cached.trials_now", lambda *_: better)
+    monkeypatch.setattr("dashboard.cache.trials_now", lambda *_: better)
     app.run()
     assert (before, next(metric.value for metric in app.metric if metric.label == "Lowest WER")) == ("30.0 %", "1.0 %")
 
@@ -111,7 +111,7 @@ def test_deeper_into_a_sweep(tracking: str, monkeypatch: pytest.MonkeyPatch) -> 
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
     assert len(app.dataframe[1].value) == 5
     assert any("One seed each" in caption.value for caption in app.caption)
-    monkeypatch.setattr("dashboard.deeper.setting_rows", lambda _: [INTERVAL])
+    monkeypatch.setattr("dashboard.views.leaderboard_details.setting_rows", lambda _: [INTERVAL])
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
     assert any("Student's t over seeds" in caption.value for caption in app.caption)
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", deeper="parallel coordinates")

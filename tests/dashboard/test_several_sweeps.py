@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import shell
-from dashboard.records import Sweep, read_sweeps, read_trials
-from lipkd.store import ClipStore
+from dashboard.shell import page_frame
+from dashboard.tracking.records import Sweep, read_sweeps, read_trials
+from lipkd.data.store import ClipStore
 from tests.dashboard.opening import opened, said, written
 from tests.dashboard.tracked import Planned, track_sweep
 
@@ -71,7 +71,7 @@ def test_other_clips_are_said_to_be_others(
 
 def test_equal_names_are_told_apart_by_their_sweeps(two_sweeps: str) -> None:
     trials = [t for name in ("wide", "narrow") for t in read_trials(two_sweeps, sweep_named(two_sweeps, name))]
-    labels = list(shell.trial_labels(trials))
+    labels = list(page_frame.trial_labels(trials))
     assert [label.split(" (")[1].split(",")[0] for label in labels if "(" in label] == ["wide", "narrow"]
     assert len(labels) == 4
 

@@ -11,9 +11,9 @@ import streamlit as st
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from streamlit.testing.v1 import AppTest
 
-from dashboard import shell
-from dashboard.webcam import Recording, received
-from preprocessing.synth import draw_clip, write_video
+from dashboard.components.webcam import Recording, received
+from dashboard.shell import page_frame
+from preprocessing.synthetic.make_corpus import draw_clip, write_video
 from tests.dashboard.deployed import deploy
 from tests.dashboard.filmed import needs_ffmpeg, show_to_camera
 from tests.dashboard.opening import opened, played, said
@@ -68,11 +68,11 @@ def test_a_video_is_read_once_and_forgotten_with_the_page(page: AppTest, mouth: 
     assert told["lines"][0]["text"] == "a" and told["readers"][0]["map"]["symbols"] == ["blank", "a"]
     files = [(button.proto.label, button.proto.id) for button in page.get("download_button")]
     assert [label for label, _ in files] == ["SRT", "VTT"]
-    kept = page.session_state[shell.PRIVATE]["heard"]
+    kept = page.session_state[page_frame.PRIVATE]["heard"]
     page.run()
-    assert page.session_state[shell.PRIVATE]["heard"] is kept
+    assert page.session_state[page_frame.PRIVATE]["heard"] is kept
     page.switch_page("views/errors.py").run()
-    assert shell.PRIVATE not in page.session_state
+    assert page_frame.PRIVATE not in page.session_state
 
 
 def test_what_cannot_be_read_is_a_sentence_and_told_once(page: AppTest) -> None:
@@ -81,22 +81,22 @@ def test_what_cannot_be_read_is_a_sentence_and_told_once(page: AppTest) -> None:
     page.file_uploader[0].set_value(("notes.txt", b"words", "text/plain")).run()
     assert not page.exception and "videos that can be read: mp4, mov" in said(page)
     page.file_uploader[0].set_value(None).run()
-    assert not page.error and shell.PRIVATE not in page.session_state
+    assert not page.error and page_frame.PRIVATE not in page.session_state
 
 
 def test_a_recording_is_read_like_a_file_and_forgotten_with_the_camera(page: AppTest, mouth: Path) -> None:
     page.segmented_control(key="from").set_value("the webcam").run()
     assert not page.file_uploader and "Up to 59 seconds" in "\n".join(caption.value for caption in page.caption)
     for content, sentence in ((b"", "The video is empty"), (b"PK\x03\x04", "damaged, or no video at all")):
-        page.session_state[shell.PRIVATE] = {"recording": received(base64.b64encode(content).decode())}
+        page.session_state[page_frame.PRIVATE] = {"recording": received(base64.b64encode(content).decode())}
         assert sentence in said(page.run())
-    page.session_state[shell.PRIVATE] = {"recording": received("one,two")}
+    page.session_state[page_frame.PRIVATE] = {"recording": received("one,two")}
     assert said(page.run()) == "The recording did not arrive as a whole: please record it again."
-    page.session_state[shell.PRIVATE] = {"recording": received(base64.b64encode(mouth.read_bytes()).decode())}
+    page.session_state[page_frame.PRIVATE] = {"recording": received(base64.b64encode(mouth.read_bytes()).decode())}
     page.run()
     assert not page.error and page.subheader[0].value == "a"
     page.segmented_control(key="from").set_value("a file").run()
-    assert not page.subheader and shell.PRIVATE not in page.session_state
+    assert not page.subheader and page_frame.PRIVATE not in page.session_state
 
 
 def test_what_a_recording_begins_with_says_what_it_is() -> None:

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from numpy.typing import NDArray
 
-from lipkd.config import TrialConfig, parse_config
-from lipkd.store import Clip, ClipStore
+from lipkd.config.trial_config import TrialConfig, parse_config
+from lipkd.data.store import Clip, ClipStore
 from lipkd.text import LETTERS, letters
 
 BEGAN = 1_760_000_000.0

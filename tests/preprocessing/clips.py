@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lipkd.store import Frames
+from lipkd.data.store import Frames
 
 AddClip = Callable[..., Path]  # the fixture `add_clip`
 ALIGN = "0 2000 sil\n2000 6000 go\n6000 10000 up\n10000 12000 sil\n"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lipkd.store import Frames
-from preprocessing.synth import Corpus, make_corpus, write_pictures, write_video
+from lipkd.data.store import Frames
+from preprocessing.synthetic.make_corpus import Corpus, make_corpus, write_pictures, write_video
 from tests.preprocessing.clips import ALIGN, AddClip, noise
 
 

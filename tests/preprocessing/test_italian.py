@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lipkd.data.store import ClipStore
 from lipkd.files import read_jsonl
-from lipkd.store import ClipStore
-from preprocessing.crops import read_crops
-from preprocessing.packing import Summary
 from preprocessing.prepare import prepare_corpus
+from preprocessing.video.mouth_clips import read_crops
+from preprocessing.write_store import Summary
 
 CLIPS = 466
 PICTURE_FOLDERS = ("0-bs", "1-bs", "18-bs")  # of s1, beside the same clips as videos

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.files import read_jsonl
-from lipkd.store import ClipStore
-from preprocessing import pool
-from preprocessing.faces import CropOptions
-from preprocessing.layout import Source, find_clips
-from preprocessing.left_out import BadClip
-from preprocessing.packing import Prepared
-from preprocessing.pool import check_all
+from preprocessing import process_pool
+from preprocessing.corpus.source import Source, find_clips
+from preprocessing.face.crop import CropOptions
 from preprocessing.prepare import prepare_corpus
+from preprocessing.process_pool import check_all
 from preprocessing.progress import Progress, print_progress
-from preprocessing.quiet_cv2 import cv2
-from preprocessing.synth import Corpus, draw_clip
+from preprocessing.rejects import BadClip
+from preprocessing.synthetic.make_corpus import Corpus, draw_clip
+from preprocessing.video.quiet_cv2 import cv2
+from preprocessing.write_store import Prepared
 from tests.preprocessing.clips import ALIGN, AddClip, noise
 
 
@@ -54,7 +54,7 @@ def test_pictures_and_videos_of_a_corpus_become_a_store(corpus: Corpus, tmp_path
 def test_the_bytes_do_not_depend_on_the_workers(
     add_clip: AddClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "FEW", 0)
+    monkeypatch.setattr(process_pool, "FEW", 0)
     for name in ("s10/a", "s2/b", "s2/a", "s2/c"):
         add_clip(name)
     add_clip("s2/broken", align=None)
@@ -305,8 +305,8 @@ def die_of_c(source: Source) -> Prepared | BadClip:
 
 
 def test_a_crashing_decoder_costs_one_clip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "FEW", 0)
-    monkeypatch.setattr(pool, "AHEAD", 1)
+    monkeypatch.setattr(process_pool, "FEW", 0)
+    monkeypatch.setattr(process_pool, "AHEAD", 1)
     sources = [Source(f"s1/{name}", "s1", Path(name), None) for name in "abcde"]
     results = [str(result) for result in check_all(die_of_c, sources, 2)]
     crashed = "unreadable video: the decoder crashed on it"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuning.tracking import connect, default_uri
+from tuning.tracking.client import connect, default_uri
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from tuning.tracking import default_uri
+from tuning.tracking.client import default_uri
 
 
 @dataclass(frozen=True)

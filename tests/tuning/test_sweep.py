@@ -10,16 +10,16 @@ import pytest
 import yaml
 
 from lipkd.cli import main
+from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.lock import is_held
-from lipkd.store import ClipStore
 from lipkd.trial import TrialFolder
 from tests.tuning.store_picture import picture
-from tuning.plan import Planner
+from tuning.plan.planner import Planner
+from tuning.plan.sweep_config import load_sweep
 from tuning.sweep import run_sweep
-from tuning.sweep_file import load_sweep
-from tuning.sync import sync_folders
-from tuning.tracking import connect, default_uri, experiment_id
+from tuning.tracking.client import connect, default_uri, experiment_id
+from tuning.tracking.sync import sync_folders
 
 EPOCHS = 15
 
@@ -184,7 +184,7 @@ def test_a_new_sweep_does_not_take_the_runs_of_another(file: Path, mlruns: Path)
 def test_the_port_of_the_ui_may_be_taken(mlruns: Path) -> None:
     import socket
 
-    from tuning.ui import open_ui
+    from tuning.tracking.ui import open_ui
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -195,7 +195,7 @@ def test_the_port_of_the_ui_may_be_taken(mlruns: Path) -> None:
 
 
 def test_a_server_is_its_own_ui(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from tuning import ui
+    from tuning.tracking import ui
 
     monkeypatch.setattr(ui, "connect", lambda uri: None)
     assert ui.open_ui(mlruns=Path("mlruns"), tracking_uri="http://me:secret@host:5000") == 0

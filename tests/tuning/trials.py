@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lipkd.config import TrialConfig, parse_config
+from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.files import write_json
 from lipkd.trial import State, TrialFolder
 

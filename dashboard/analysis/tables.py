@@ -1,0 +1,123 @@
+"""Rows of the pages' tables, plain dicts: what is shown is decided here and tested here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dashboard.analysis.matched_pairs import Gain, differing
+from dashboard.errors.word_edits import Comparison
+from dashboard.tracking.records import Prediction, Trial
+
+METHOD = "cohort.method"
+
+
+def percent(rate: float | None) -> str:
+    """A rate as it is written everywhere: `12.3 %`, a dash when there is none."""
+    return "–" if rate is None else f"{100 * rate:.1f} %"
+
+
+def leaderboard_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """A row per trial; rates 0–1, time in minutes."""
+    return [
+        {
+            "trial": t.name,
+            "sweep": t.sweep,
+            "state": t.state,
+            "method": t.method,
+            "peers": t.peers,
+            "width": t.width,
+            "batch_size": t.batch_size,
+            "seed": t.seed,
+            "best_wer": t.best_wer,
+            "best_cer": t.best_cer,
+            "wer_best_peer": t.wer_best_peer,
+            "wer_ensemble": t.wer_ensemble,
+            "best_epoch": t.best_epoch,
+            "wer": t.wer,
+            "cer": t.cer,
+            "epochs": t.epochs,
+            "minutes": None if t.seconds is None else t.seconds / 60,
+            "reason": t.reason or (f"went on from {t.donor}" if t.donor else ""),
+            "commit": t.commit,
+            "run_id": t.run_id,
+        }
+        for t in trials
+    ]
+
+
+def differing_parameters(trials: Sequence[Trial]) -> list[dict[str, str]]:
+    """A row per parameter in which the trials differ: `parameter`, then a column per trial name. One network alone has
+    the method `vanilla`, as on all pages, whatever its configuration calls it."""
+    configs = [t.config | {METHOD: t.method} if METHOD in t.config else t.config for t in trials]
+    return [
+        {"parameter": name} | {t.name: own.get(name, "–") for t, own in zip(trials, configs, strict=True)}
+        for name in differing(configs)
+    ]
+
+
+def clip_rows(
+    predictions: Sequence[Prediction], a: Sequence[Comparison], b: dict[str, Comparison]
+) -> list[dict[str, Any]]:
+    """A row per clip of trial A with its rates; those of trial B where it has read the same clip."""
+    rows = []
+    for prediction, comparison in zip(predictions, a, strict=True):
+        other = b.get(prediction.clip_id)
+        rows.append(
+            {
+                "clip": prediction.clip_id,
+                "speaker": prediction.speaker,
+                "wer_a": comparison.wer,
+                "cer_a": comparison.cer,
+                "wer_b": other.wer if other else None,
+                "cer_b": other.cer if other else None,
+                "reference": prediction.reference,
+            }
+        )
+    return rows
+
+
+ORDERS = ("worst first", "best first", "A worse than B", "B worse than A", "by name")
+
+
+def ordered(rows: Sequence[dict[str, Any]], order: str) -> list[dict[str, Any]]:
+    """Clip rows in one of ORDERS; ties by CER, then by name."""
+    if order == "by name":
+        return sorted(rows, key=lambda row: row["clip"])
+
+    def difference(row: dict[str, Any]) -> tuple[float, float]:
+        if row["wer_b"] is None:
+            return (float("-inf"), 0.0)
+        return (row["wer_a"] - row["wer_b"], row["cer_a"] - row["cer_b"])
+
+    def badness(row: dict[str, Any]) -> tuple[float, float]:
+        wer, cer = difference(row) if "worse than" in order else (row["wer_a"], row["cer_a"])
+        if order == "B worse than A" and row["wer_b"] is not None:
+            return (-wer, -cer)
+        return (wer, cer)
+
+    sign = 1 if order == "best first" else -1
+    return sorted(rows, key=lambda row: (*(sign * value for value in badness(row)), row["clip"]))
+
+
+def _change(points: float) -> str:
+    """A gain in points as words; what rounds to nothing is no difference."""
+    if round(abs(points), 1) == 0:
+        return "unchanged"
+    return f"{abs(points):.1f} points {'lower' if points > 0 else 'higher'}"
+
+
+def verdicts(found: Sequence[Gain], baseline: str) -> list[str]:
+    """A sentence per group: by how much it is better or worse than the baseline, and in how many pairs."""
+    sentences = []
+    for group in dict.fromkeys(gain.group for gain in found):
+        mine = [gain for gain in found if gain.group == group]
+        pairs = sum(gain.pairs for gain in mine)
+        wer = sum(gain.wer_points * gain.pairs for gain in mine) / pairs
+        cer = sum(gain.cer_points * gain.pairs for gain in mine) / pairs
+        better = sum(gain.better for gain in mine)
+        compared = "one pair" if pairs == 1 else f"{pairs} pairs"
+        sentences.append(
+            f"{group} against {baseline}: WER {_change(wer)}, CER {_change(cer)}; "
+            f"mean of {compared} of trials that differ only in the method and its settings, "
+            f"lower WER in {better} of {pairs}."
+        )
+    return sentences

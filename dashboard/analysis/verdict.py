@@ -1,0 +1,71 @@
+"""`lipkd compare` on what MLflow has kept: the same trials, the same arithmetic, the same words."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dashboard.tracking import records
+from dashboard.tracking.records import Trial
+from lipkd.config.trial_config import TrialConfig, parse_config
+from lipkd.errors import LipkdError
+from lipkd.evaluation.compare import compare
+
+FILES = ("config.json", "split.json")
+
+
+@dataclass(frozen=True)
+class TrackedTrial:
+    """A trial as `lipkd.evaluation.compare` wants it, from its run's artifacts."""
+
+    name: str
+    content: dict[str, Any]
+    clips: dict[str, Any]
+    stands: str
+    said: list[dict[str, Any]]
+    taken_from: str = ""
+
+    def config(self) -> TrialConfig:
+        return parse_config(self.content, f"config.json of {self.name}")
+
+    def split(self) -> dict[str, Any]:
+        return self.clips
+
+    def state(self) -> dict[str, Any]:
+        return {"state": self.stands}
+
+    def donor(self) -> str:
+        return self.taken_from
+
+    def read_predictions(self, which: Literal["best"] = "best") -> list[dict[str, Any]]:
+        return self.said
+
+
+def read_tracked(tracking_uri: str, trial: Trial) -> TrackedTrial:
+    """Raises LipkdError when the run has not kept what is needed."""
+    content, clips = (_json(tracking_uri, trial, name) for name in FILES)
+    rows = [
+        {"id": row.clip_id, "reference": row.reference, "hypotheses": list(row.hypotheses)}
+        for row in records.read_predictions(tracking_uri, trial.run_id)
+    ]
+    if trial.state == "finished" and not rows:
+        raise LipkdError(f"{trial.name} cannot be compared: its run has no {records.PREDICTIONS}")
+    return TrackedTrial(trial.name, content, clips, trial.state, rows, trial.donor)
+
+
+def verdict(tracking_uri: str, a: Sequence[Trial], b: Sequence[Trial]) -> list[str]:
+    """Is `a` better than `b`: a sentence for WER, one for CER. Raises LipkdError with the reason when that cannot be
+    said."""
+    sides = [[read_tracked(tracking_uri, trial) for trial in side] for side in (a, b)]
+    return compare(*sides).verdict().splitlines()
+
+
+def _json(tracking_uri: str, trial: Trial, name: str) -> dict[str, Any]:
+    text = records.read_text(tracking_uri, trial.run_id, name)
+    try:
+        value = json.loads(text) if text is not None else None
+    except ValueError as error:
+        raise LipkdError(f"{trial.name} cannot be compared: the {name} of its run is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise LipkdError(f"{trial.name} cannot be compared: its run has no {name}, which `lipkd sync` sends")
+    return value

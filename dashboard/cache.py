@@ -1,0 +1,224 @@
+"""Records for the pages, kept between reruns: a thin layer of Streamlit's caches over `dashboard.tracking.records`.
+
+What may still change is fetched again after `FRESH` seconds, in the background, so that a page never waits
+for what it has; what is fixed by its arguments (an epoch, a digest) is kept until there is no room.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.analysis.importance import Importance
+from dashboard.analysis.sweep_progress import to_open
+from dashboard.components.player import SHEET_COLUMNS, Media
+from dashboard.errors import hard_clips
+from dashboard.errors.hard_clips import Readings
+from dashboard.errors.word_edits import Comparison, compare_all
+from dashboard.media.clip_video import cache_folder, clip_video, crop_sheet
+from dashboard.media.source_video import NoVideo, SourceVideo, source_video
+from dashboard.tracking import records
+from dashboard.tracking.records import Curve, Posteriors, Prediction, Sweep, Trial, database_state
+from lipkd.data.store import ClipStore
+from lipkd.errors import LipkdError
+
+FRESH = 15.0
+AT_A_TIME = 8  # trials whose predictions are fetched
+MOST_CURVES = 2000  # that are kept
+RunAtEpoch = tuple[str, int | None]  # a run and its best epoch
+
+
+class NoPredictions(LipkdError):
+    """A trial's predictions are not in MLflow yet: they come when it ends."""
+
+
+@st.cache_resource(ttl=FRESH, refresh_mode="background", show_spinner="Reading MLflow …")
+def sweeps(tracking_uri: str) -> list[Sweep]:
+    return records.read_sweeps(tracking_uri)
+
+
+@st.cache_resource(ttl=FRESH, refresh_mode="background", max_entries=64, show_spinner="Reading the trials …")
+def trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
+    """The trials of a sweep, the same list for everybody: nobody changes it."""
+    return _read_trials(tracking_uri, sweep)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def trials_now(tracking_uri: str, sweep: Sweep, moment: int) -> list[Trial]:
+    """The trials as they are at a `moment`: read once for it, however many readers look."""
+    return _read_trials(tracking_uri, sweep)
+
+
+def _read_trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
+    """The trials of a sweep, not read again from a database that nobody has written to since."""
+    state, known = database_state(tracking_uri), _known_trials()
+    key = (tracking_uri, sweep.run_id)
+    if state is None or key not in known or known[key][0] != state:
+        known[key] = (state, records.read_trials(tracking_uri, sweep))
+    return known[key][1]
+
+
+def prepare_trials(tracking_uri: str) -> None:
+    """Read the trials of the sweep that the pages open before anybody asks for them."""
+    if found := records.read_sweeps(tracking_uri):
+        to_open(found, lambda sweep: _read_trials(tracking_uri, sweep))
+
+
+@st.cache_resource(show_spinner=False)
+def _known_trials() -> dict[tuple[str, str], tuple[object, list[Trial]]]:
+    return {}
+
+
+def curves(tracking_uri: str, trials: Sequence[Trial], metric: str) -> list[Curve]:
+    """The curves of a metric of several trials, in their order; those of a trial that goes on are read again."""
+    known = _known_curves()
+    keys = {trial.run_id: (tracking_uri, trial.run_id, metric, trial.epochs) for trial in trials}
+    missing = [run_id for run_id, key in keys.items() if key not in known]
+    read = {curve.run_id: curve for curve in records.read_curves(tracking_uri, missing, metric)} if missing else {}
+    found = [read.get(trial.run_id) or known[keys[trial.run_id]] for trial in trials]
+    if len(known) + len(read) > MOST_CURVES:
+        known.clear()
+    known.update({keys[run_id]: curve for run_id, curve in read.items()})
+    return found
+
+
+@st.cache_resource(show_spinner=False)
+def _known_curves() -> dict[tuple[str, str, str, int], Curve]:
+    return {}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def predictions(tracking_uri: str, run_id: str, best_epoch: int | None) -> list[Prediction]:
+    """Raises NoPredictions, which is not kept, while there are none."""
+    return _found_predictions(tracking_uri, run_id)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def comparisons(tracking_uri: str, run_id: str, best_epoch: int | None) -> dict[str, list[Comparison]]:
+    """Per voice (`peer 0`, …, `ensemble`) what it read of every clip, against the reference."""
+    rows = predictions(tracking_uri, run_id, best_epoch)
+    references = [row.reference for row in rows]
+    peers = len(rows[0].hypotheses) if rows else 0
+    said = {f"peer {i}": [row.hypotheses[i] for row in rows] for i in range(peers)}
+    if peers > 1:
+        said["ensemble"] = [row.ensemble for row in rows]
+    return {voice: compare_all(references, texts) for voice, texts in said.items()}
+
+
+def readings(tracking_uri: str, wanted: Sequence[RunAtEpoch]) -> list[Readings | LipkdError]:
+    """What the best peer of each trial read, or why that cannot be said. Several at a time: a server is far away."""
+
+    def one(run: RunAtEpoch) -> Readings | LipkdError:
+        try:
+            return _readings(tracking_uri, *run)
+        except LipkdError as error:
+            return error
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        return list(pool.map(one, wanted))
+
+
+@st.cache_resource(max_entries=400, show_spinner=False)
+def _readings(tracking_uri: str, run_id: str, best_epoch: int | None) -> Readings:
+    return hard_clips.readings(_found_predictions(tracking_uri, run_id))
+
+
+def _found_predictions(tracking_uri: str, run_id: str) -> list[Prediction]:
+    if found := records.read_predictions(tracking_uri, run_id):
+        return found
+    raise NoPredictions("it has no predictions in MLflow yet; `lipkd sync` brings them in")
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def posteriors(tracking_uri: str, run_id: str, best_epoch: int | None) -> Posteriors | None:
+    return records.read_posteriors(tracking_uri, run_id)
+
+
+def store(path: str) -> ClipStore:
+    """The clip store, opened once; again when it was written anew. Raises LipkdError when it cannot be read."""
+    meta = Path(path) / "meta.json"
+    if not path or not meta.is_file():
+        raise LipkdError(f"The clip store {path or '(no path in MLflow)'} is not there (any more).")
+    return _store(path, meta.stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _store(path: str, written: int) -> ClipStore:
+    return ClipStore.open(path)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def media(path: str, digest: str, clip_id: str) -> Media:
+    """What is played of a clip: the original video with its sound and the mouth beside it, or the mouth alone.
+
+    `digest` is that of the store at `path`, so that another store is another video.
+    """
+    opened = store(path)
+    clip = opened.clip(clip_id)
+    label = f"{clip.speaker}, clip {clip.id}"
+    found = source_video(opened, clip, cache_folder())
+    if isinstance(found, SourceVideo):
+        sheet = crop_sheet(opened.read(clip), SHEET_COLUMNS)
+        size = (opened.meta["height"], opened.meta["width"])
+        return Media(f"{digest} source", found.content, "video/mp4", found.sound, label, sheet, size)
+    content = clip_video(opened, clip, cache_folder())
+    return Media(f"{digest} mouth", content, "video/webm", False, f"Mouth of {label}", note=found.reason)
+
+
+def prepare_media(path: str, digest: str, clip_ids: Sequence[str]) -> None:
+    """Encode in the background what will probably be played next; what fails here is told when it is played."""
+
+    def encode() -> None:
+        with contextlib.suppress(LipkdError, OSError):
+            opened = store(path)
+            for clip in map(opened.clip, clip_ids):
+                if isinstance(source_video(opened, clip, cache_folder()), NoVideo):
+                    clip_video(opened, clip, cache_folder())
+
+    _background().submit(encode)
+
+
+@st.cache_resource
+def _background() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+
+
+@st.cache_data(max_entries=200, show_spinner="Drawing the clips again ten thousand times …")
+def verdict(
+    tracking_uri: str,
+    a: Sequence[tuple[str, int | None]],
+    b: Sequence[tuple[str, int | None]],
+    _trials: Sequence[Trial],
+) -> tuple[list[str], str]:
+    """The sentences of `lipkd compare`, or none and why it refuses. The sides are run ids and best epochs; `_trials`
+    holds the trials of both."""
+    from dashboard.analysis.verdict import verdict as judged
+
+    by_id = {trial.run_id: trial for trial in _trials}
+    try:
+        sides = [[by_id[run_id] for run_id, _ in side] for side in (a, b)]
+        return judged(tracking_uri, *sides), ""
+    except LipkdError as error:
+        return [], str(error)
+
+
+@st.cache_data(max_entries=32, show_spinner="Optuna grows its trees …")
+def importances(
+    state: tuple[tuple[str, str, float | None], ...], _trials: Sequence[Trial]
+) -> tuple[list[Importance], str]:
+    """The importance of parameters over `_trials`, or none and why; `state` is all of them that it depends on."""
+    from dashboard.analysis.importance import importances as told
+
+    try:
+        return told(_trials), ""
+    except LipkdError as error:
+        return [], str(error)
+
+
+def forget() -> None:
+    """Let the next rerun read everything that can change again."""
+    sweeps.clear()
+    trials.clear()
+    _known_trials.clear()

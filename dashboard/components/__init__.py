@@ -1,0 +1,1 @@
+"""Components of our own: Python beside its HTML, CSS and JavaScript."""

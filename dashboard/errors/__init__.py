@@ -1,0 +1,1 @@
+"""Hypotheses against references: word edits, confusions, hard clips, word times."""

@@ -1,0 +1,1 @@
+"""Sweeps and trials as records, read from MLflow."""

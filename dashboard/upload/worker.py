@@ -1,0 +1,117 @@
+"""Reads one uploaded video, beside which it puts its answer: `python -m dashboard.upload.worker VIDEO MODEL`.
+
+Called by `dashboard.upload.read_upload`, which says how the answer looks. Streamlit is not imported here.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dashboard.media.source_video import WIDEST_CROP, encode_mp4, streams_of
+from dashboard.upload.read_upload import ANSWER, FACE, FRAMES, LONGEST_S, POSTERIORS
+from lipkd.errors import LipkdError
+from lipkd.files import write_json
+from preprocessing.face.mouth_reader import MouthReader
+from preprocessing.video.quiet_cv2 import cv2
+
+MOST_PIXELS = 4096 * 2304  # of a picture
+MOST_BYTES = 8_000_000_000  # of memory
+
+
+def main(video: Path, model: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+    threading.Thread(target=_end_with_caller, args=[video.parent], daemon=True).start()
+    try:
+        answer = read(video, model)
+    except LipkdError as error:
+        answer = {"error": str(error)}
+    except MemoryError:
+        answer = {"error": "it needs too much memory"}
+    except Exception:
+        answer = {"fault": traceback.format_exc()}
+    write_json(video.parent / ANSWER, answer)
+
+
+def read(video: Path, model: Path) -> dict[str, Any]:
+    """Read the video; raises LipkdError when it cannot be read."""
+    width = _check(video)
+    # Seconds, which who uploads something else need not wait.
+    from lipkd.ctc.subtitles import srt, vtt
+    from lipkd.ctc.tta import SEVERAL
+    from lipkd.deployment.lipreader import LipReader
+
+    # Not on the GPU: a trial may be using all of it, and for one clip a processor will do.
+    reader = LipReader.load(model, "cpu")
+    frames = MouthReader(reader.picture)(video)
+    if len(frames) > LONGEST_S * reader.fps:
+        raise _too_long()
+    logits, lengths = reader.logits([frames], SEVERAL)  # whose lips these are the network has hardly learned
+    (said,) = reader.said(logits, lengths)
+    folder = video.parent
+    np.save(folder / POSTERIORS, logits.float().softmax(-1).half().numpy())
+    np.save(folder / FRAMES, frames)
+    face, sound, note = _play(video, width, len(frames), reader.fps)
+    return {
+        "said": said.to_json(),
+        "srt": srt(said),
+        "vtt": vtt(said),
+        "alphabet": reader.card["alphabet"],
+        "fps": reader.fps,
+        "face": face,
+        "sound": sound,
+        "note": note,
+    }
+
+
+def _check(video: Path) -> int:
+    """The width of the pictures; raises LipkdError for what is no video, or says itself that it is too much."""
+    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    try:
+        if not capture.isOpened():
+            raise LipkdError("it is damaged, or no video at all whatever its name says")
+        width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MOST_PIXELS:
+            raise LipkdError(f"its pictures are {width}×{height}, up to 4096×2304 are read")
+        if capture.get(cv2.CAP_PROP_FRAME_COUNT) > LONGEST_S * capture.get(cv2.CAP_PROP_FPS) > 0:
+            raise _too_long()
+        return width
+    finally:
+        capture.release()
+
+
+def _too_long() -> LipkdError:
+    return LipkdError(f"it is longer than {LONGEST_S} seconds")
+
+
+def _play(video: Path, width: int, frames: int, fps: float) -> tuple[bool, bool, str]:
+    """Whether the video lies there as MP4, whether that has sound, and what the reader should know of it."""
+    if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
+        return False, False, "The whole video and its sound need FFmpeg; here is the mouth alone."
+    sound = any(stream.get("codec_type") == "audio" for stream in streams_of(video))
+    if width <= WIDEST_CROP and not sound:
+        return False, False, ""
+    try:
+        encode_mp4(video, video.with_name(FACE), begin=0.0, frames=frames, fps=fps)
+    except (OSError, subprocess.SubprocessError):
+        return False, False, "FFmpeg could not convert the video; here is the mouth alone."
+    return True, sound, ""
+
+
+def _end_with_caller(folder: Path) -> None:
+    """Wait for the end of the dashboard, then leave nothing behind, no program called from here either."""
+    sys.stdin.buffer.read()
+    shutil.rmtree(folder, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,1 @@
+"""Measurements of training and reading on this machine, for `lipkd bench`."""

@@ -1,0 +1,1 @@
+"""The configuration of a trial: its sections, the whole, and values that change between epochs."""

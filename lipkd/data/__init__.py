@@ -1,0 +1,1 @@
+"""From the clip store to batches: the store, splits, transforms, augmentation, the loader."""

@@ -1,0 +1,1 @@
+"""One peer as a model folder, and reading clips with it."""

@@ -1,0 +1,156 @@
+"""A deployed model: a folder with the weights of one network and all that reading clips with it takes.
+
+    model.json             what it takes and gives, where it came from, how well it read
+    weights.safetensors    the parameters of one peer, nothing else
+
+Reading needs torch, numpy and safetensors, and no other part of the platform. MLflow loads the same folder
+through `_load_pyfunc`.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lipkd.ctc.decode import closed_list, confidences, greedy
+from lipkd.ctc.forced_alignment import align
+from lipkd.ctc.hypothesis import Said, spoken_words
+from lipkd.ctc.tta import AS_TRAINED, SEVERAL, Look, surest
+from lipkd.data.store import Frames
+from lipkd.data.transforms import own_light, scaled, stacked, standardising
+from lipkd.device import autocast, choose_device
+from lipkd.errors import LipkdError
+from lipkd.files import write_atomic, write_json
+from lipkd.model.lipnet import LipNet, NetworkShape
+from lipkd.text import Alphabet
+
+FORMAT = 1
+CARD, WEIGHTS = "model.json", "weights.safetensors"
+
+
+class LipReader:
+    """One network, ready to read. `card` is the content of model.json; `picture` (height, width, channels) are the
+    mouth crops that it takes, uint8, RGB or grey, at `fps` frames per second."""
+
+    def __init__(self, network: LipNet, card: dict[str, Any], device: str = "auto") -> None:
+        """Raises LipkdError when `device` is not there."""
+        self.card = card
+        self.device = choose_device(device)
+        self.network = network.to(self.device)
+        self.alphabet = Alphabet(card["alphabet"])
+        crop, seen = card["pictures"], card["preprocessing"]
+        self.picture = (int(crop["height"]), int(crop["width"]), int(crop["channels"]))
+        self.fps = float(crop["fps"])
+        self.size, self.zoom = (int(seen["height"]), int(seen["width"])), float(seen["zoom"])
+        self.precision = str(card["precision"])
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto") -> "LipReader":
+        """The model in a folder; raises LipkdError when it is missing, damaged, or of another format."""
+        folder = Path(folder)
+        try:
+            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            if card["format"] != FORMAT:
+                raise LipkdError(f"model {folder}: format {card['format']}, this lipkd reads {FORMAT}")
+            network = LipNet(NetworkShape(**{**card["network"], "channels": tuple(card["network"]["channels"])}))
+            network.load_state_dict(load_file(folder / WEIGHTS))
+            return cls(network, card, device)
+        except FileNotFoundError as error:
+            raise LipkdError(f"model {folder}: no {CARD} and {WEIGHTS} there; make them with `lipkd deploy`") from error
+        except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            if isinstance(error, LipkdError):
+                raise
+            raise LipkdError(f"model {folder}: not a deployed model of lipkd, or damaged ({error})") from error
+
+    def save(self, folder: Path) -> None:
+        """Write the model to `folder`, whole or not at all; another model there is replaced.
+
+        Raises LipkdError when something else lies there.
+        """
+        folder = folder.absolute()
+        if folder.exists() and not (folder / CARD).is_file():
+            raise LipkdError(f"{folder}: already there, and not a deployed model; choose another folder")
+        partial, old = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "old"))
+        for left in (partial, old):
+            shutil.rmtree(left, ignore_errors=True)
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+        write_atomic(partial / WEIGHTS, lambda temporary: save_file(weights, temporary))
+        write_json(partial / CARD, self.card)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(partial, folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+    @torch.no_grad()
+    def logits(self, clips: Sequence[Frames], looks: Sequence[Look] = (AS_TRAINED,)) -> tuple[Tensor, Tensor]:
+        """Logits (B, T, V) of clips (T, H, W, C) and the clips' lengths (B,) in frames; of several `looks` those that
+        each clip is surest read with.
+
+        Raises ValueError for a clip that is not of the crops that this model takes.
+        """
+        for clip in clips:
+            if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[1:] != self.picture or not len(clip):
+                raise ValueError(f"{clip.dtype}{clip.shape}: this model takes uint8 (frames, *{self.picture})")
+        lengths = torch.tensor([len(clip) for clip in clips])
+        return surest([self._logits(clips, lengths, look) for look in looks], lengths, self.alphabet), lengths
+
+    def _logits(self, clips: Sequence[Frames], lengths: Tensor, look: Look) -> Tensor:
+        shown = [look.of(clip, self.size, self.zoom) for clip in clips]
+        light = [standardising(*own_light(clip)) for clip in shown]
+        gain, offset = (torch.from_numpy(np.stack(side)) for side in zip(*light, strict=True))
+        frames = torch.from_numpy(stacked(shown)).to(self.device)
+        with autocast(self.device, self.precision):
+            return self.network(scaled(frames, gain.to(self.device), offset.to(self.device)), lengths)[1]
+
+    def read(
+        self, clips: Sequence[Frames], sentences: Sequence[str] = (), looks: Sequence[Look] = (AS_TRAINED,)
+    ) -> list[Said]:
+        """Read clips (T, H, W, C) as one batch: the best path, or with `sentences` the likeliest of that list.
+
+        `looks` as in `logits`. Raises ValueError as `logits` does.
+        """
+        return self.said(*self.logits(clips, looks), sentences)
+
+    def said(self, logits: Tensor, lengths: Tensor, sentences: Sequence[str] = ()) -> list[Said]:
+        """What the `logits` (B, T, V) of clips of `lengths` (B,) frames say: as `read`, for those who want both.
+
+        Times come from the likeliest alignment of the text to the frames.
+        """
+        if sentences:
+            texts = closed_list(logits, lengths, self.alphabet, sentences)
+        else:
+            texts = greedy(logits, lengths, self.alphabet)
+        sure = confidences(logits, lengths, self.alphabet, texts)
+        encoded = [torch.tensor(self.alphabet.encode(text), dtype=torch.long) for text in texts]
+        targets = torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True)
+        paths = align(logits, lengths, targets, torch.tensor([len(symbols) for symbols in encoded])).tolist()
+        posteriors = logits.float().softmax(-1).cpu()
+        said = []
+        for row, (text, path, length) in enumerate(zip(texts, paths, lengths.tolist(), strict=True)):
+            words = spoken_words(path[:length], posteriors[row], self.alphabet, self.fps)
+            said.append(Said(text, sure[row], words, length / self.fps))
+        return said
+
+    def predict(self, model_input: Frames, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """For MLflow: the reading of one clip (T, H, W, C), as `Said.to_json` gives it.
+
+        `params`: `tta` (looks at the clip in several ways when true), `sentences` (a closed list; none is greedy).
+        Raises LipkdError for a sentence with a letter that the model cannot say.
+        """
+        wanted = params or {}
+        sentences = tuple(map(str, wanted.get("sentences", ())))
+        looks = SEVERAL if wanted.get("tta") else (AS_TRAINED,)
+        return [said.to_json() for said in self.read([np.asarray(model_input)], sentences, looks)]
+
+
+def _load_pyfunc(data_path: str) -> LipReader:
+    """MLflow calls this with the model's folder when somebody loads the registered model."""
+    return LipReader.load(data_path)

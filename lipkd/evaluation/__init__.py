@@ -1,0 +1,1 @@
+"""Scoring clips with trained peers, and comparing methods."""

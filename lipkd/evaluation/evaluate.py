@@ -1,0 +1,189 @@
+"""Reading clips with trained peers, and scoring what they say.
+
+The ensemble is the mean of the peers' logits: at evaluation there is no transcript to weigh peers by. Only the
+gate of `one` needs none, so there it is the gated ensemble.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lipkd import checkpoint
+from lipkd.config.trial_config import TrialConfig, parse_config
+from lipkd.ctc.decode import closed_list, greedy
+from lipkd.ctc.losses import ctc_per_clip
+from lipkd.ctc.metrics import ErrorCounts, count_errors
+from lipkd.ctc.tta import AS_TRAINED, Look, surest
+from lipkd.data.loader import ClipReader
+from lipkd.data.splits import Split
+from lipkd.data.store import Clip, ClipStore
+from lipkd.device import autocast, prepare_device
+from lipkd.errors import LipkdError
+from lipkd.evaluation.peer_metrics import instruments
+from lipkd.model.cohort import Cohort
+from lipkd.text import Alphabet, Protocol
+from lipkd.trial import TrialFolder
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a cohort says of some clips: rows as in `predictions/*.jsonl`, posteriors (P, T, V) float16 per
+    clip id, and the mean CTC loss over clips (nats per letter) of the peers and of the ensemble."""
+
+    rows: list[dict[str, Any]]
+    posteriors: dict[str, Tensor]
+    ctc: float
+    ctc_ensemble: float
+
+    def count(self, protocol: Protocol) -> tuple[list[ErrorCounts], ErrorCounts]:
+        """Error counts of every peer, and of the ensemble."""
+        references = [row["reference"] for row in self.rows]
+        return self._peers("hypotheses", protocol), count_errors(
+            references, [r["ensemble"] for r in self.rows], protocol
+        )
+
+    def count_closed_list(self) -> list[ErrorCounts]:
+        """Error counts of every peer's choice from the closed list; empty when there was none."""
+        return self._peers("closed_list", "letters") if "closed_list" in self.rows[0] else []
+
+    def _peers(self, column: str, protocol: Protocol) -> list[ErrorCounts]:
+        references = [row["reference"] for row in self.rows]
+        n_peers = len(self.rows[0][column])
+        return [count_errors(references, [row[column][i] for row in self.rows], protocol) for i in range(n_peers)]
+
+
+@torch.no_grad()
+def read_clips(
+    cohort: Cohort,
+    reader: ClipReader,
+    clips: Sequence[Clip],
+    *,
+    batch_size: int,
+    device: torch.device,
+    precision: str,
+    sentences: Sequence[str] = (),
+    looks: Sequence[Look] = (AS_TRAINED,),
+) -> Reading:
+    """Let every peer read the clips, greedily and, where `sentences` are given, from that closed list.
+
+    With several `looks` each peer, and the ensemble, keeps for each clip the look that it is surest of.
+    """
+    rows, posteriors, losses, losses_together = [], {}, [], []
+    for batches in zip(*(reader.plain(clips, batch_size, look) for look in looks), strict=True):
+        seen = [batch.to(device) for batch in batches]
+        with autocast(device, precision):
+            read = [cohort.read(batch) for batch in seen]
+        batch = seen[0]  # all but the pictures is the same in each
+        by_peer = zip(*(peers for peers, _ in read), strict=True)
+        logits = [surest(z, batch.lengths, reader.alphabet) for z in by_peer]
+        ensemble = surest([together for _, together in read], batch.lengths, reader.alphabet)
+        said = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
+        together = greedy(ensemble, batch.lengths, reader.alphabet)
+        chosen = [closed_list(z, batch.lengths, reader.alphabet, sentences) for z in logits] if sentences else []
+        for z in logits:
+            losses += ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).tolist()
+        losses_together += ctc_per_clip(ensemble, batch.lengths, batch.targets, batch.target_lengths).tolist()
+        probabilities = torch.stack(logits, 1).softmax(-1).half().cpu()  # (B, P, T, V)
+        for index, clip in enumerate(batch.clips):
+            row: dict[str, Any] = {
+                "id": clip.id,
+                "reference": clip.text,
+                "hypotheses": [texts[index] for texts in said],
+            }
+            if chosen:
+                row["closed_list"] = [texts[index] for texts in chosen]
+            rows.append({**row, "ensemble": together[index]})
+            posteriors[clip.id] = probabilities[index, :, : clip.n_frames].contiguous()
+    return Reading(rows, posteriors, fmean(losses), fmean(losses_together))
+
+
+def rates(reading: Reading) -> dict[str, float]:
+    """The metrics `val/…` and `peers/…` of docs/formats.md."""
+    peers, ensemble = reading.count("letters")
+    written, _ = reading.count("as-written")
+    values = {
+        "val/wer": fmean(p.wer for p in peers),
+        "val/cer": fmean(p.cer for p in peers),
+        "val/bleu": fmean(p.bleu for p in peers),
+        "val/sentence_accuracy": fmean(p.sentence_accuracy for p in peers),
+        "val/wer_best_peer": min(p.wer for p in peers),
+        "val/cer_best_peer": min(p.cer for p in peers),
+        "val/wer_ensemble": ensemble.wer,
+        "val/cer_ensemble": ensemble.cer,
+        "val/wer_as_written": fmean(p.wer for p in written),
+        "val/cer_as_written": fmean(p.cer for p in written),
+        "val/ctc": reading.ctc,
+        "val/ctc_ensemble": reading.ctc_ensemble,
+    }
+    values |= instruments(
+        [row["hypotheses"] for row in reading.rows], [reading.posteriors[r["id"]] for r in reading.rows]
+    )
+    if chosen := reading.count_closed_list():
+        values["val/wer_closed_list"] = fmean(p.wer for p in chosen)
+        values["val/cer_closed_list"] = fmean(p.cer for p in chosen)
+    for index, peer in enumerate(peers):
+        values[f"val/wer/peer_{index}"] = peer.wer
+        values[f"val/cer/peer_{index}"] = peer.cer
+    return values
+
+
+def load_cohort(folder: TrialFolder, which: Literal["last", "best"]) -> tuple[Cohort, TrialConfig, dict[str, Any]]:
+    """The trained peers of a trial (their averages, where it has some), their configuration and the checkpoint's
+    `info`."""
+    tensors, info = checkpoint.load(folder.checkpoint(which))
+    tensors = checkpoint.read_with(tensors)
+    config = parse_config(info["config"], str(folder.checkpoint(which)))
+    cohort = Cohort(config, picture=tuple(info["picture"]), n_words=0)
+    for index, peer in enumerate(cohort.peers):
+        peer.load_state_dict(checkpoint.tensors_under(tensors, f"peers.{index}."))
+    if cohort.gate is not None:
+        cohort.gate.load_state_dict(checkpoint.tensors_under(tensors, "method."))
+    return cohort, config, info
+
+
+def evaluate(
+    path: Path,
+    *,
+    which: Literal["last", "best"] = "best",
+    part: Literal["train", "val", "test"] = "val",
+    device: str = "auto",
+    sentences: Literal["train"] | tuple[str, ...] | None = None,
+    looks: Sequence[Look] = (AS_TRAINED,),
+    store_path: Path | None = None,
+) -> Reading:
+    """Read one part of a trial's split again with its saved peers; `sentences` is a closed list, by default
+    the one of the trial's configuration; with several `looks` each clip counts as it is surest read.
+
+    `store_path` is where the trial's clip store lies now, by default where it was. Raises LipkdError when the trial,
+    its checkpoint or the part is missing, or when that is not the store that the trial was trained on.
+    """
+    folder = TrialFolder(path)
+    cohort, config, _ = load_cohort(folder, which)
+    if sentences is not None:
+        config = parse_config({**config.to_json(), "evaluation": {"sentences": sentences}}, "--sentences")
+    store = ClipStore.open(store_path or config.data.store)
+    saved = folder.split()
+    if saved["store_digest"] != store.meta["digest"]:
+        raise LipkdError(f"clip store {store.path}: not the one that trial {folder.name} was trained on")
+    ids = Split(**{name: tuple(saved[name]) for name in ("train", "val", "test")})
+    by_id = {clip.id: clip for clip in store.clips}
+    clips = [by_id[i] for i in getattr(ids, part)]
+    if not clips:
+        raise LipkdError(f"trial {folder.name}: its split holds no {part!r} clips")
+    reader = ClipReader(store, Alphabet(config.data.alphabet), config.data.crop, zoom=config.data.zoom)
+    chosen = prepare_device(config.training.model_copy(update={"device": device}))
+    return read_clips(
+        cohort.to(chosen),
+        reader,
+        clips,
+        batch_size=config.training.batch_size,
+        device=chosen,
+        precision=config.training.precision,
+        sentences=config.closed_list(by_id[i].text for i in ids.train),
+        looks=looks,
+    )

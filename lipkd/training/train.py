@@ -1,0 +1,322 @@
+"""Train one trial: a cohort on one split of one clip store, epoch by epoch, resumable to the bit.
+
+    for every epoch
+        for every batch: losses of all peers → gradients → clip per peer → optimiser at the scheduled rate
+                         → the averages of the weights follow, where they are wanted
+        read the validation clips → metrics
+        predictions and checkpoints → journal line → report
+
+Every random choice of an epoch follows from (seed, epoch), so a checkpoint holds no generator's state and
+a trial that was killed continues to the same numbers.
+"""
+
+import contextlib
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lipkd import checkpoint
+from lipkd.config.schedule import config_at, scheduled_keys, value_of, with_changes
+from lipkd.config.sections import TrainingConfig
+from lipkd.config.trial_config import MACHINE, TrialConfig, differing_fields, parse_config
+from lipkd.data.loader import ClipReader
+from lipkd.data.splits import make_split
+from lipkd.data.store import ClipStore
+from lipkd.device import Usage, autocast, prepare_device
+from lipkd.errors import LipkdError
+from lipkd.evaluation.evaluate import Reading, rates, read_clips
+from lipkd.files import write_atomic, write_json, write_jsonl
+from lipkd.lock import only_one
+from lipkd.model.cohort import Cohort
+from lipkd.model.cost import peer_costs
+from lipkd.seeds import generator
+from lipkd.text import Alphabet, letters
+from lipkd.training.ema import averaged_copy, follow
+from lipkd.training.init_from import find_source, start_from
+from lipkd.training.optimizer import CohortOptimizer, learning_rate
+from lipkd.trial import Journal, TrialFolder
+
+OnReport = Callable[[int, dict[str, float]], None]
+ORPHAN_S = 20  # a sweep's worker outlives a killed driver for a moment; the trial's next process waits for it
+
+
+def fit(
+    config: TrialConfig,
+    path: Path,
+    *,
+    on_report: OnReport | None = None,
+    on_note: Callable[[str], None] | None = None,
+    until: int | None = None,
+    watched: Collection[str] = (),
+) -> dict[str, float]:
+    """Train the trial in folder `path`, or go on with it from its last checkpoint; with `until` only to that epoch,
+    where it leaves a checkpoint and its state `running`.
+
+    `on_report(step, metrics)` is called after each new epoch, when journal and files are on disk; what it
+    raises ends the training and goes through to the caller. `on_note` hears what weights a trial starts from, when it
+    does so from another trial's. The values of the keys that its schedule changes, and of those that are `watched`, are
+    metrics of every epoch. Returns the last metrics. Raises LipkdError
+    for a configuration that doesn't fit its store, FloatingPointError when the loss is no longer finite.
+    """
+    folder = TrialFolder(path)
+    with only_one(folder.lock, f"trial {path}", wait=ORPHAN_S):
+        trainer = Trainer(config, folder, watched)  # raises before anything but the lock is written
+        if trainer.initial and on_note:
+            on_note(trainer.initial["summary"])
+        with _recorded_state(folder):
+            metrics = trainer.run(on_report, until)
+            if trainer.over:
+                folder.set_state("finished")
+            return metrics
+
+
+@contextlib.contextmanager
+def _recorded_state(folder: TrialFolder) -> Iterator[None]:
+    folder.set_state("running")
+    try:
+        yield
+    except Exception as error:
+        folder.set_state("failed", f"{type(error).__name__}: {error}")
+        raise
+
+
+class Trainer:
+    """Everything that one trial needs in memory: data, cohort, optimiser, and how far it has come.
+
+    `config` is what the trial began with, `scheduled` the same with what it has taken over since.
+    """
+
+    def __init__(self, config: TrialConfig, folder: TrialFolder, watched: Collection[str] = ()) -> None:
+        self.config = config
+        self.lineage = folder.lineage()
+        self.scheduled = with_changes(config, (takeover.change() for takeover in self.lineage))
+        self.watched = sorted({*watched, *scheduled_keys(self.scheduled)})
+        self.folder = folder
+        self.device = prepare_device(config.training)
+        self.usage = Usage(self.device)
+        store = ClipStore.open(config.data.store)
+        if config.data.digest not in (None, store.meta["digest"]):
+            raise LipkdError(f"clip store {store.path}: holds other clips than when this was planned")
+        split = make_split(store, config.data)
+        by_id = {clip.id: clip for clip in store.clips}
+        self.train_clips = [by_id[i] for i in split.train]
+        self.val_clips = [by_id[i] for i in split.val]
+        self.sentences = config.closed_list(clip.text for clip in self.train_clips)
+        words = sorted({letters(word) for clip in self.train_clips for word, _, _ in clip.words})
+        vocabulary = {word: index for index, word in enumerate(words, 1)} if config.training.word_weight else {}
+        self.reader = ClipReader(store, Alphabet(config.data.alphabet), config.data.crop, vocabulary, config.data.zoom)
+        self.picture = (*self.reader.size, int(store.meta["channels"]))
+        cohort = Cohort(config, picture=self.picture, n_words=len(vocabulary))
+        self.cohort = cohort.to(self.device)
+        self.cost = deployed_cost(config, self.picture, store.clips[0].fps)
+        begins = not folder.checkpoint("last").is_file()
+        self.initial = self._initialise() if begins and config.training.init_from else None
+        self.averaged = averaged_copy(self.cohort) if config.training.ema else self.cohort  # what reads, and is kept
+        self.optimizer = CohortOptimizer(self.cohort, config.training)
+        self.epoch = 0
+        self.until: int | None = None
+        self.best: dict[str, float] = {"best/wer": math.inf, "best/cer": math.inf, "best/epoch": 0}
+        if not begins:
+            self._restore()
+        if self.initial:
+            write_json(folder.path / "init_report.json", self.initial)
+        write_json(folder.path / "config.json", config.to_json())
+        write_json(folder.path / "split.json", {**split.to_json(), "store_digest": store.meta["digest"]})
+        self.journal = Journal(folder.journal)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to train."""
+        return self.epoch >= self.config.training.epochs or self._out_of_patience()
+
+    def run(self, on_report: OnReport | None, until: int | None = None) -> dict[str, float]:
+        """Train from where the trial stands to its last epoch, to epoch `until`, or until patience runs out."""
+        self.until = until
+        reports = self.folder.reports()
+        metrics = reports[self.epoch - 1].metrics if self.epoch else {}
+        # An epoch that is trained again after a kill counts once, with the time that the journal has for it.
+        seconds = {report.step: report.metrics.get("time/epoch_s", 0.0) for report in reports}
+        total = sum(seconds.get(step, 0.0) for step in range(1, self.epoch + 1))
+        while not self.over and (until is None or self.epoch < until):
+            metrics = self._epoch()
+            known = self.epoch in self.journal.steps
+            total += seconds.get(self.epoch, metrics["time/epoch_s"])
+            metrics["time/total_s"] = total
+            # The journal before the checkpoint: an epoch that is checkpointed is never missing from the journal.
+            self.journal.append(self.epoch, metrics)
+            self._checkpoint_last()
+            if on_report and not known:
+                on_report(self.epoch, metrics)
+        return metrics
+
+    def _out_of_patience(self) -> bool:
+        patience = self.config.training.patience
+        return patience > 0 and self.epoch - self.best["best/epoch"] >= patience
+
+    def _epoch(self) -> dict[str, float]:
+        """Train one epoch, read the validation clips, write predictions and checkpoints; its metrics."""
+        training = self.config.training
+        began = time.monotonic()
+        trained = self._train_epoch()
+        train_seconds = time.monotonic() - began
+        reading = read_clips(
+            self.averaged,
+            self.reader,
+            self.val_clips,
+            batch_size=training.batch_size,
+            device=self.device,
+            precision=training.precision,
+            sentences=self.sentences,
+        )
+        self.epoch += 1
+        metrics = trained | rates(reading)
+        better = (metrics["val/wer"], metrics["val/cer"]) < (self.best["best/wer"], self.best["best/cer"])
+        if better:
+            self.best = {
+                "best/wer": metrics["val/wer"],
+                "best/cer": metrics["val/cer"],
+                "best/epoch": float(self.epoch),
+                "best/wer_ensemble": metrics["val/wer_ensemble"],
+                "best/wer_best_peer": metrics["val/wer_best_peer"],
+            }
+        metrics |= self.best | self.cost
+        self._keep_predictions(reading, better=better)
+        metrics["time/clips_per_s"] = len(self.train_clips) / train_seconds
+        metrics["time/epoch_s"] = time.monotonic() - began
+        return metrics | self.usage.metrics()
+
+    def _train_epoch(self) -> dict[str, float]:
+        config = config_at(self.scheduled, self.epoch)
+        training = config.training
+        self.cohort.adopt(config)
+        weight = distill_weight(config, self.epoch)
+        word_weight = fading_weight(training, self.epoch)
+        draws = [
+            generator(self.device, config.seed, "dropout", self.epoch, index) for index in range(len(self.cohort.peers))
+        ]
+        sums: dict[str, list[Tensor]] = defaultdict(list)
+        steps = math.ceil(len(self.train_clips) / training.batch_size)
+        batches = self.reader.training(
+            self.train_clips,
+            seed=config.seed,
+            epoch=self.epoch,
+            batch_size=training.batch_size,
+            augment=config.shown,
+            views=config.views,
+        )
+        for index, batch in enumerate(batches):
+            step = self.epoch * steps + index
+            rate = learning_rate(training, step, training.epochs * steps)
+            with autocast(self.device, training.precision):
+                losses = self.cohort.losses(
+                    batch.to(self.device), weight=weight, word_weight=word_weight, generators=draws
+                )
+            losses.total.backward()
+            for parameters in self.cohort.parameter_groups():
+                torch.nn.utils.clip_grad_norm_(parameters, training.clip_norm)
+            self.optimizer.step(rate, training.weight_decay)
+            if training.ema:
+                follow(self.averaged, self.cohort, training.ema, step)
+            for name, value in losses.terms.items():
+                sums[name].append(value)
+        means = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
+        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
+            raise FloatingPointError(f"{bad[0]} is not finite in epoch {self.epoch + 1}; try a lower learning rate")
+        if "train/distill/peer_0" in means:
+            means["train/distill_weight"] = weight
+        if "train/words/peer_0" in means:
+            means["train/word_weight"] = word_weight
+        means |= {f"schedule/{key}": float(value_of(config, key)) for key in self.watched}
+        return means | {"train/learning_rate": rate}
+
+    def _keep_predictions(self, reading: Reading, *, better: bool) -> None:
+        """What was said in this epoch, and for the best so far also the posteriors and the peers."""
+        write_jsonl(self.folder.predictions("last"), reading.rows)
+        if better:
+            write_jsonl(self.folder.predictions("best"), reading.rows)
+            header = {"alphabet": self.reader.alphabet.characters}
+            write_atomic(self.folder.posteriors, lambda temporary: save_file(reading.posteriors, temporary, header))
+            deployed = {f"model/{name}": value for name, value in self.averaged.deployed().items()}
+            checkpoint.save(self.folder.checkpoint("best"), deployed, self._info())
+
+    def _checkpoint_last(self) -> None:
+        training = self.config.training
+        if self.over or self.epoch == self.until or self.epoch % training.checkpoint_every == 0:
+            model = {f"model/{name}": value for name, value in self.cohort.state_dict().items()}
+            if training.ema:
+                model |= {f"{checkpoint.AVERAGE}{name}": value for name, value in self.averaged.state_dict().items()}
+            state = model | self.optimizer.tensors()
+            checkpoint.save(self.folder.checkpoint("last"), state, self._info())
+
+    def _info(self) -> dict[str, Any]:
+        """What a checkpoint says of itself: enough to build the peers again without the store."""
+        return {
+            "epoch": self.epoch,
+            "best": self.best,
+            "picture": list(self.picture),
+            "config": self.scheduled.to_json(),
+        }
+
+    def _initialise(self) -> dict[str, Any]:
+        """Give the cohort the weights to start from; the report of what was taken over."""
+        training = self.config.training
+        source = find_source(str(training.init_from))
+        if source.digest != training.init_digest:
+            raise LipkdError(f"training.init_from = {training.init_from}: has other weights than when this was planned")
+        return start_from(source, self.cohort, self.config, self.picture)
+
+    def _restore(self) -> None:
+        path = self.folder.checkpoint("last")
+        tensors, info = checkpoint.load(path)
+        begun = parse_config(info["config"], str(path)).to_json()  # with the defaults of fields that are new since
+        changed = set(differing_fields(begun, self.scheduled.to_json()))
+        if "schedule" in changed and self.lineage:
+            last = self.lineage[-1]
+            raise LipkdError(
+                f"trial {self.folder.path}: has yet to take over the weights of {last.donor} after epoch {last.epoch}; "
+                "its sweep does that when it is resumed"
+            )
+        if changed := changed - set(MACHINE):
+            raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
+        self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))
+        if self.config.training.ema:
+            self.averaged.load_state_dict(checkpoint.tensors_under(tensors, checkpoint.AVERAGE))
+        self.optimizer.restore(tensors)
+        self.epoch = info["epoch"]
+        self.best = info["best"]
+
+
+def deployed_cost(config: TrialConfig, picture: tuple[int, int, int], fps: float) -> dict[str, float]:
+    """What one peer costs, were it deployed, as metrics; none where the peers differ. `picture` is (height, width,
+    channels) of the clip store and `fps` its frames per second."""
+    costs = set(peer_costs(config, picture, fps))
+    if len(costs) > 1:
+        return {}
+    (cost,) = costs
+    return {"cost/parameters": float(cost.parameters), "cost/multiply_adds_per_s": float(cost.multiply_adds)}
+
+
+def distill_weight(config: TrialConfig, epoch: int) -> float:
+    """λ in an epoch (from 0): 0 for the first `start_share` of the epochs, then rising linearly within `ramp_share`.
+
+    Peers that cannot read yet have nothing to teach: on the Italian corpus λ was full at epoch 21 of 70, and
+    the narrow cohort fell behind vanilla from there on (docs/results.md). The late start is for them.
+    """
+    cohort, epochs = config.cohort, config.training.epochs
+    begun, ramp = epoch - cohort.start_share * epochs, cohort.ramp_share * epochs
+    if begun < 0:
+        return 0.0
+    return cohort.weight * (min(begun / ramp, 1.0) if ramp else 1.0)
+
+
+def fading_weight(training: TrainingConfig, epoch: int) -> float:
+    """Weight of the word-level warm start in an epoch (from 0): linearly down to 0 at `word_share` of the epochs."""
+    end = training.word_share * training.epochs
+    return training.word_weight * max(0.0, 1 - epoch / end) if end else 0.0

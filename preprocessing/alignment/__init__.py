@@ -1,0 +1,1 @@
+"""Word times from sound and transcript, by aeneas."""

@@ -1,0 +1,1 @@
+"""Recordings as they lie on disk: layouts, tables, transcripts, alignment files."""

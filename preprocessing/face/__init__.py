@@ -1,0 +1,1 @@
+"""From a whole face to mouth crops: landmarks, geometry, crop, cache."""

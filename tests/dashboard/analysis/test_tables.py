@@ -1,0 +1,39 @@
+"""The list of clips, and the orders in which it is read."""
+
+from dashboard.analysis.tables import clip_rows, ordered
+from dashboard.errors.word_edits import compare_all
+from dashboard.tracking.records import Prediction
+
+REFERENCES = {"s/one": "uno", "s/three": "uno due tre", "t/two": "uno due"}
+
+
+def rows() -> list[dict[str, object]]:
+    """WER of A 0, 1/3, 1; of B 1, 1/3 and none (B has not read t/two)."""
+    predictions = [Prediction(clip, text, ("",), "") for clip, text in REFERENCES.items()]
+    a = compare_all(list(REFERENCES.values()), ["uno", "uno due sei", "a b"])
+    b = compare_all(["uno", "uno due tre"], ["x", "uno due sei"])
+    return clip_rows(predictions, a, dict(zip(["s/one", "s/three"], b, strict=True)))
+
+
+def test_rates_of_both_trials_side_by_side() -> None:
+    found = rows()
+    assert [(row["clip"], row["speaker"], row["wer_a"], row["wer_b"]) for row in found] == [
+        ("s/one", "s", 0.0, 1.0),
+        ("s/three", "s", 1 / 3, 1 / 3),
+        ("t/two", "t", 1.0, None),
+    ]
+
+
+def order_of(order: str) -> list[object]:
+    return [row["clip"] for row in ordered(rows(), order)]
+
+
+def test_orders() -> None:
+    assert order_of("worst first") == ["t/two", "s/three", "s/one"]
+    assert order_of("best first") == ["s/one", "s/three", "t/two"]
+    assert order_of("by name") == ["s/one", "s/three", "t/two"]
+
+
+def test_orders_by_difference_put_unread_clips_last() -> None:
+    assert order_of("A worse than B") == ["s/three", "s/one", "t/two"]
+    assert order_of("B worse than A") == ["s/one", "s/three", "t/two"]

@@ -1,0 +1,237 @@
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from ray.tune.execution import class_cache
+from ray.tune.execution.class_cache import _ActorClassCache
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+from lipkd import checkpoint
+from lipkd.config.trial_config import validate
+from lipkd.errors import LipkdError
+from tests.tuning.trials import trial_config, write_trial
+from tuning.execution.engine import Standin, ask_a_node, cluster, make_scheduler, plain_workers, run_trials
+from tuning.execution.trainable import PENALTY, STALLED, record_failure, reported, train_trial
+from tuning.gpu.shares import Shares
+from tuning.plan.planner import Planned
+from tuning.plan.sweep_config import SweepConfig
+from tuning.sweep_folder import SweepRecord
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:", ":6379"])
+def test_an_address_that_is_none(address: str) -> None:
+    with pytest.raises(LipkdError, match=f"--address {address}: give HOST:PORT"), cluster(address):
+        pytest.fail("connected")
+
+
+@pytest.mark.timeout(60)  # Ray's own patience is minutes
+def test_a_cluster_that_is_not_there() -> None:
+    with pytest.raises(LipkdError, match=r"127\.0\.0\.1:1: no Ray cluster answers there"), cluster("127.0.0.1:1"):
+        pytest.fail("connected")
+
+
+def test_a_node_is_asked_for_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a worker with a whole GPU that ends after the answer; what goes wrong there is one sentence here."""
+    wanted: list[dict[str, Any]] = []
+
+    def remote(**options: Any) -> Any:
+        wanted.append(options)
+        return lambda function: SimpleNamespace(remote=function)
+
+    monkeypatch.setattr("tuning.execution.engine.ray.remote", remote)
+    monkeypatch.setattr("tuning.execution.engine.ray.get", lambda answer, timeout: answer)
+    monkeypatch.setattr("tuning.gpu.probe.answer", lambda request: {"device": request["known"]})
+    assert ask_a_node({"known": "A"}) == {"device": "A"}
+    assert wanted == [{"num_cpus": 1, "num_gpus": 1, "max_calls": 1}]
+
+    def busy(answer: Any, timeout: float) -> Any:
+        raise TimeoutError("no GPU\nwas free")
+
+    monkeypatch.setattr("tuning.execution.engine.ray.get", busy)
+    with pytest.raises(LipkdError, match=r"^no GPU was free$"):
+        ask_a_node({"known": "A"})
+
+
+def test_workers_want_no_environment_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's own way of asking, so that another Ray that does it otherwise is noticed."""
+    monkeypatch.setattr(class_cache, "DEFAULT_ENV_VARS", {"FOR_SOMEBODY": "1"})
+    assert _ActorClassCache().get(object)._default_options["runtime_env"] == {"env_vars": {"FOR_SOMEBODY": "1"}}
+    plain_workers()
+    assert not _ActorClassCache().get(object)._default_options["runtime_env"].get("env_vars")
+
+
+def sweep(**fields: Any) -> SweepConfig:
+    return validate(SweepConfig, {"name": "s", "trial": {}, **fields}, "s.yaml")
+
+
+def test_no_scheduler_for_a_grid(tmp_path: Path) -> None:
+    assert type(make_scheduler(sweep(), SweepRecord(tmp_path), 9)) is FIFOScheduler
+
+
+def test_asha_knows_the_trials_that_ended_before(tmp_path: Path) -> None:
+    """At the first rung, epoch 2, the better half goes on: with two earlier trials at 0.3 and 0.5 there, that
+    is everything below their middle, 0.4."""
+    record = SweepRecord(tmp_path)
+    for seed, wers in enumerate(([0.9, 0.3, 0.2], [0.9, 0.5])):
+        config = trial_config(seed=seed)
+        write_trial(tmp_path, wers, config=config, state="finished" if len(wers) == 3 else "stopped")
+        record.trials.append(Planned(config.trial_name(), config))
+    asha = make_scheduler(sweep(scheduler={"name": "asha", "grace_epochs": 2, "reduction_factor": 2}), record, 3)
+    assert isinstance(asha, ASHAScheduler)
+    controller: Any = None
+    decisions = []
+    for wer in (0.45, 0.35):
+        trial: Any = SimpleNamespace(trial_id=f"new at {wer}")
+        asha.on_trial_add(controller, trial)
+        asha.on_trial_result(controller, trial, reported(1, {"val/wer": 1.0}, "val/wer", "min"))
+        decisions.append(asha.on_trial_result(controller, trial, reported(2, {"val/wer": wer}, "val/wer", "min")))
+    assert decisions == [TrialScheduler.STOP, TrialScheduler.CONTINUE]
+
+
+def test_median_stopping_knows_the_trials_that_ended_before(tmp_path: Path) -> None:
+    """Running means of the two others: (0.6 + 0.4) / 2 = 0.5 at epoch 2, and 0.8; their median is 0.65."""
+    record = SweepRecord(tmp_path)
+    for seed, wers in enumerate(([0.6, 0.4], [0.9, 0.7])):
+        config = trial_config(seed=seed)
+        write_trial(tmp_path, wers, config=config, state="finished")
+        record.trials.append(Planned(config.trial_name(), config))
+    scheduler = {"name": "median", "grace_epochs": 1, "min_trials": 2}
+    decisions = []
+    for wer in (0.66, 0.64):
+        median = make_scheduler(sweep(scheduler=scheduler), record, 3)
+        controller: Any = None
+        trial: Any = Standin(f"new at {wer}")
+        median.on_trial_add(controller, trial)
+        median.on_trial_result(controller, trial, reported(1, {"val/wer": 0.7}, "val/wer", "min"))
+        again = median.on_trial_result(controller, trial, reported(1, {"val/wer": 0.7}, "val/wer", "min"))
+        assert again == TrialScheduler.CONTINUE
+        decisions.append(median.on_trial_result(controller, trial, reported(2, {"val/wer": wer}, "val/wer", "min")))
+    assert decisions == [TrialScheduler.STOP, TrialScheduler.CONTINUE]
+
+
+def test_trials_that_run_out_of_memory_go_on_with_fewer_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One fits when two run at a time, one when it is alone, one never does; what fails otherwise stays failed."""
+    record = SweepRecord(tmp_path)
+    fits, alone, never, broken = (Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(4)))
+    record.add([fits, alone, never, broken])
+    calls: list[tuple[list[int], int]] = []
+
+    def run(planner: Any, record: Any, waiting: list[Planned], shares: Shares, *rest: Any, more: bool) -> None:
+        calls.append(([t.config.seed for t in waiting], shares.concurrent))
+        for trial in waiting:
+            room = {0: 2, 1: 1, 2: 0, 3: 4}[trial.config.seed]
+            worked = shares.concurrent <= room and trial != broken
+            reason = "disk broken" if trial == broken else "OutOfMemoryError: CUDA out of memory"
+            write_trial(
+                tmp_path,
+                [0.5],
+                config=trial.config,
+                state="finished" if worked else "failed",
+                reason="" if worked else reason,
+            )
+
+    monkeypatch.setattr("tuning.execution.engine._run", run)
+    planner: Any = None
+    learnt: list[int] = []
+    run_trials(
+        planner, record, list(record.trials), Shares(1, 0.25, 4), 3, lambda: None, learn=lambda: learnt.append(1)
+    )
+    assert calls == [([0, 1, 2, 3], 4), ([0, 1, 2], 2), ([1, 2], 1)]
+    assert len(learnt) == 3
+    assert [t.config.seed for t in record.failed()] == [2, 3]
+
+
+def test_nobody_is_tried_again_when_the_sweep_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = SweepRecord(tmp_path)
+    one, two = (Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(2)))
+    record.add([one, two])
+    write_trial(tmp_path, [], config=one.config, state="failed", reason="OutOfMemoryError: CUDA out of memory")
+    write_trial(tmp_path, [0.5], config=two.config)
+    calls = []
+    monkeypatch.setattr("tuning.execution.engine._run", lambda *_, more: calls.append(more))
+    planner: Any = None
+    run_trials(planner, record, [one, two], Shares(1, 0, 2), 3, lambda: None)
+    assert calls == [True]
+
+
+def test_who_runs_out_of_memory_in_a_population_is_tried_again_before_the_next_exchange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others wait at epoch 2 and are not over; one that is at epoch 1 has been interrupted, with all."""
+    record = SweepRecord(tmp_path)
+    one, two = (Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(2)))
+    record.add([one, two])
+    there = 2
+    calls = []
+
+    def run(planner: Any, record: Any, waiting: list[Planned], shares: Shares, *rest: Any, more: bool) -> None:
+        calls.append(([t.config.seed for t in waiting], shares.concurrent, rest[-1]))
+        reason = "OutOfMemoryError: CUDA out of memory"
+        write_trial(tmp_path, [], config=one.config, state="failed", reason=reason)
+        folder = write_trial(tmp_path, [0.5], config=two.config)
+        checkpoint.save(folder.checkpoint("last"), {"w": torch.zeros(1)}, {"epoch": there})
+
+    monkeypatch.setattr("tuning.execution.engine._run", run)
+    planner: Any = None
+    until = {one.name: 2, two.name: 2}
+    assert run_trials(planner, record, [one, two], Shares(1, 0.5, 2), 3, lambda: None, until=until).concurrent == 1
+    assert calls == [([0, 1], 2, until), ([0], 1, until)]
+    there, calls = 1, []
+    run_trials(planner, record, [one, two], Shares(1, 0.5, 2), 3, lambda: None, until=until)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "failed", "OutOfMemoryError: CUDA out of memory."),
+        (FloatingPointError("train/loss is not finite"), "failed", "FloatingPointError: train/loss is not finite"),
+        (LipkdError("clip store /x: gone"), "failed", "clip store /x: gone"),
+        (OSError(28, "No space left on device"), "running", "the disk is full"),
+    ],
+)
+def test_what_a_worker_makes_of_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str, reason: str
+) -> None:
+    """It never raises: Tune would start the trial again, to meet the same."""
+    told: list[dict[str, Any]] = []
+    folder = write_trial(tmp_path, [0.5], name="one")
+
+    def fit(config: Any, path: Path, on_report: Any, **_: Any) -> None:
+        on_report(2, {"val/wer": 0.4})
+        raise error
+
+    monkeypatch.setattr("tuning.execution.trainable.fit", fit)
+    monkeypatch.setattr("tuning.execution.trainable.tune.report", told.append)
+    train_trial({"folder": str(folder.path), "config": trial_config().to_json(), "metric": "val/wer", "mode": "min"})
+    assert (folder.state()["state"], folder.state()["reason"]) == (state, reason)
+    assert [row["step"] for row in told][:2] == [1, 2]
+    assert [STALLED in row for row in told] == [False, False, *([True] * (state == "running"))]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None])
+def test_a_bad_metric_is_reported_as_a_finite_penalty(value: float | None) -> None:
+    metrics = {} if value is None else {"val/wer": value}
+    assert reported(4, metrics, "val/wer", "min") == {"val/wer": PENALTY, "step": 4}
+    assert reported(4, metrics, "val/wer", "max")["val/wer"] == -PENALTY
+
+
+def test_a_failure_before_training_leaves_a_trial_that_can_be_shown(tmp_path: Path) -> None:
+    from lipkd.trial import TrialFolder
+
+    folder = TrialFolder(tmp_path / "t")
+    folder.path.mkdir()
+    config = trial_config()
+    try:
+        raise LipkdError("clip store /x: gone\nfor good")
+    except LipkdError as error:
+        record_failure(folder, config.to_json(), error)
+    assert folder.config() == config
+    assert folder.state()["state"] == "failed"
+    assert folder.state()["reason"] == "clip store /x: gone for good"
+    assert "Traceback" in (folder.path / "failure.txt").read_text()

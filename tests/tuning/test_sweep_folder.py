@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from lipkd.errors import LipkdError
+from tests.tuning.trials import trial_config, write_trial
+from tuning.plan.planner import Planned
+from tuning.sweep_folder import SweepRecord, begin, load, source_commit, trial_folders
+
+
+def planned(seed: int) -> Planned:
+    config = trial_config(seed=seed)
+    return Planned(config.trial_name(), config, {"network.width": 1.0})
+
+
+def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    record = begin(tmp_path / "s", experiment="lips", working_folder=tmp_path)
+    record.tracking_uri = "http://host"
+    assert not record.folder.exists()
+    assert record.add([planned(0), planned(1)]) == [planned(0), planned(1)]
+    assert record.add([planned(1), planned(2)]) == [planned(2)]
+    assert load(tmp_path / "s") == record
+    assert [t.config.seed for t in record.trials] == [0, 1, 2]
+
+
+def test_what_waits_is_what_is_planned_and_has_not_ended(tmp_path: Path) -> None:
+    record = SweepRecord(tmp_path)
+    record.add([planned(seed) for seed in range(6)])
+    for seed, state in enumerate(("finished", "stopped", "failed", "running")):
+        write_trial(tmp_path, [0.5], config=planned(seed).config, state=state)  # type: ignore[arg-type]
+    plan = [planned(seed) for seed in (4, 3, 2, 1, 0)]
+    assert [t.config.seed for t in record.waiting(plan)] == [2, 3, 4]
+    assert [t.config.seed for t in record.ended()] == [0, 1]
+
+
+def test_trials_that_are_no_longer_planned_are_forgotten_unless_begun(tmp_path: Path) -> None:
+    record = SweepRecord(tmp_path)
+    record.add([planned(0), planned(1), planned(2)])
+    write_trial(tmp_path, [0.5], config=planned(1).config)
+    record.keep_to([planned(2)])
+    assert [t.config.seed for t in record.trials] == [1, 2]
+
+
+def test_a_folder_without_a_record(tmp_path: Path) -> None:
+    assert load(tmp_path) == SweepRecord(tmp_path)
+    with pytest.raises(LipkdError, match="there is no such folder"):
+        load(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "cannot be read"), ("{}", "cannot be read"), ('{"format": 99}', "format 99, this lipkd reads 1")],
+)
+def test_a_damaged_record_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "sweep.json").write_text(text, encoding="utf-8")
+    with pytest.raises(LipkdError, match=message):
+        load(tmp_path)
+
+
+def test_the_sweep_file_is_kept_beside_its_record(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("name: s\n", encoding="utf-8")
+    record = SweepRecord(tmp_path / "s")
+    record.copy_file(file)
+    record.copy_file(record.folder / "sweep.yaml")
+    assert (record.folder / "sweep.yaml").read_text(encoding="utf-8") == "name: s\n"
+
+
+def test_trials_that_have_begun(tmp_path: Path) -> None:
+    write_trial(tmp_path, [0.5], name="b")
+    write_trial(tmp_path, [0.5], name="a")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "sweep.yaml").write_text("", encoding="utf-8")
+    assert [t.name for t in trial_folders(tmp_path)] == ["a", "b"]
+
+
+def test_the_commit_is_lipkds_own_or_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert all(c in "0123456789abcdef" for c in source_commit().removesuffix("+changes"))
+    monkeypatch.setattr("tuning.sweep_folder.__file__", str(tmp_path / "tuning" / "sweep_folder.py"))
+    assert source_commit() == ""

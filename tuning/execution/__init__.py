@@ -1,0 +1,1 @@
+"""Trials under Ray Tune: the engine, the trainable, the search, the callback."""

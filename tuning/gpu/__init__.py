@@ -1,0 +1,1 @@
+"""GPU memory: the card, what trials take of it, and their shares."""

@@ -1,0 +1,168 @@
+"""A sweep's folder: what was planned (`sweep.json`), the file it came from, and who is at work on it.
+
+`sweep.json` is what `--resume` goes by: the trials in order, each with its whole configuration. How far
+each has come stands in its own folder, written by the training loop.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lipkd.errors import LipkdError
+from lipkd.files import write_atomic, write_json
+from lipkd.lock import is_held
+from lipkd.trial import ENDED, TrialFolder
+from tuning.plan.planner import Planned
+
+FORMAT = 1
+
+
+@dataclass
+class SweepRecord:
+    """The trials of a sweep in the order in which they were planned, and where they are tracked.
+
+    `working_folder` is what relative paths of the sweep file are relative to; `commit` is the source's.
+    """
+
+    folder: Path
+    experiment: str = "lipkd"
+    tracking_uri: str | None = None
+    working_folder: str = ""
+    commit: str = ""
+    created: float = 0.0
+    trials: list[Planned] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def trial_folder(self, trial: Planned) -> TrialFolder:
+        return TrialFolder(self.folder / trial.name)
+
+    def add(self, trials: list[Planned]) -> list[Planned]:
+        """Append the trials whose configuration is not there yet, and save; returns those."""
+        known = {trial.config.signature() for trial in self.trials}
+        fresh = [trial for trial in trials if trial.config.signature() not in known]
+        self.trials += fresh
+        self.save()
+        return fresh
+
+    def keep_to(self, planned: list[Planned]) -> None:
+        """Forget trials that are no longer planned and have not begun."""
+        wanted = {trial.config.signature() for trial in planned}
+        self.trials = [t for t in self.trials if t.config.signature() in wanted or self.trial_folder(t).path.is_dir()]
+
+    def open(self) -> list[Planned]:
+        """The recorded trials that have neither finished nor failed nor been stopped."""
+        return [t for t in self.trials if self.trial_folder(t).state()["state"] not in ENDED]
+
+    def failed(self) -> list[Planned]:
+        """The recorded trials that have failed."""
+        return [t for t in self.trials if self.trial_folder(t).state()["state"] == "failed"]
+
+    def waiting(self, planned: list[Planned]) -> list[Planned]:
+        """The recorded trials of a plan that have yet to be trained, in the record's order; failed ones again."""
+        wanted = {trial.config.signature() for trial in planned}
+        over = {trial.name for trial in self.ended()}
+        return [t for t in self.trials if t.config.signature() in wanted and t.name not in over]
+
+    def save(self) -> None:
+        content = {
+            "format": FORMAT,
+            "name": self.name,
+            "experiment": self.experiment,
+            "tracking_uri": self.tracking_uri,
+            "working_folder": self.working_folder,
+            "commit": self.commit,
+            "created": self.created,
+            "trials": [trial.to_json() for trial in self.trials],
+        }
+        write_json(self.folder / "sweep.json", content)
+
+    def copy_file(self, source: Path) -> None:
+        """Keep the sweep file beside the record."""
+        if source.absolute() != (self.folder / "sweep.yaml").absolute():
+            text = source.read_text(encoding="utf-8")
+            write_atomic(self.folder / "sweep.yaml", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+    def ended(self) -> list[Planned]:
+        """Trials that are finished or were stopped: they are not trained again."""
+        return [t for t in self.trials if self.trial_folder(t).state()["state"] in ("finished", "stopped")]
+
+
+def begin(folder: Path, *, experiment: str, working_folder: Path) -> SweepRecord:
+    """A new record; nothing is written until trials are added."""
+    commit = source_commit()
+    return SweepRecord(folder, experiment, None, str(working_folder), commit, time.time())
+
+
+def load(folder: Path) -> SweepRecord:
+    """The record of a sweep; raises LipkdError when there is none or it is of another format.
+
+    A folder that holds trials of `lipkd train`, or copied ones, has no record and gives an empty one.
+    """
+    path = folder / "sweep.json"
+    if not path.is_file():
+        if not folder.is_dir():
+            raise LipkdError(f"sweep {folder}: there is no such folder")
+        return SweepRecord(folder)
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise LipkdError(f"{path}: format {content['format']}, this lipkd reads {FORMAT}")
+        return SweepRecord(
+            folder,
+            content["experiment"],
+            content["tracking_uri"],
+            content["working_folder"],
+            content["commit"],
+            content["created"],
+            [Planned.from_json(row) for row in content["trials"]],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, LipkdError):
+            raise
+        raise LipkdError(f"{path}: cannot be read ({error})") from error
+
+
+def trial_folders(folder: Path) -> Iterator[TrialFolder]:
+    """The trials of a sweep that have begun, by name."""
+    for path in sorted(folder.iterdir()):
+        if (path / "config.json").is_file():
+            yield TrialFolder(path)
+
+
+def driver_lock(folder: Path) -> Path:
+    """Held by the process that runs the sweep, as long as it lives."""
+    return folder / ".driver.lock"
+
+
+def standing(trial: TrialFolder, *, driver_alive: bool) -> str:
+    """How a trial stands: its state, or, when it says `running`, `running`, `waiting` or `abandoned`."""
+    state: str = trial.state()["state"]
+    if state in ENDED:
+        return state
+    if is_held(trial.lock):
+        return "running"
+    return "waiting" if driver_alive else "abandoned"
+
+
+def source_commit() -> str:
+    """The commit of lipkd's own source, `+changes` when files differ from it; empty outside a checkout."""
+    here = Path(__file__).resolve()
+    root = here.parent.parent
+    try:
+        _git(root, "ls-files", "--error-unmatch", str(here))  # not some checkout around an installed copy
+        head = _git(root, "rev-parse", "--short=12", "HEAD")
+        return head + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
