@@ -3,12 +3,12 @@
 import dataclasses
 
 import pytest
-from tests.dashboard.test_pairing import trial
 
 from dashboard.analysis.importance import importances, parallel_rows, told_from, varied
 from dashboard.charts.seed_group_charts import importance_bars
 from dashboard.tracking.records import Trial
 from lipkd.errors import LipkdError
+from tests.dashboard.analysis.test_matched_pairs import trial
 
 
 def grid() -> list[Trial]:

@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-from tests.dashboard.test_pairing import trial
 
 from dashboard.analysis.importance import importances
 from dashboard.analysis.matched_pairs import gains
@@ -11,6 +10,7 @@ from dashboard.analysis.seed_groups import band_rows, controls, interval, settin
 from dashboard.analysis.tables import leaderboard_rows
 from dashboard.tracking.records import Curve
 from lipkd.errors import LipkdError
+from tests.dashboard.analysis.test_matched_pairs import trial
 
 TRIALS = [
     *(trial("attention", 2, wer, seed=seed) for seed, wer in enumerate((0.3, 0.4, 0.5))),

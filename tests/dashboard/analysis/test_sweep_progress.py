@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
-from tests.dashboard.test_pairing import trial
 
 from dashboard.analysis.sweep_progress import abandoned, duration, going, progress, to_open
 from dashboard.tracking.records import Sweep
+from tests.dashboard.analysis.test_matched_pairs import trial
 
 SWEEP = Sweep("s", "name", "lipkd", "1", "finished", 0.0)
 

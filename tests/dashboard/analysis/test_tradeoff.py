@@ -3,13 +3,13 @@
 import dataclasses
 
 import pytest
-from tests.dashboard.test_pairing import trial
 
 from dashboard.analysis.tradeoff import TIME, cost_rows, peer_cost, told
 from dashboard.charts import charts
 from dashboard.tracking.records import Trial
 from lipkd.model.cost import network_cost
 from lipkd.model.lipnet import network_shape
+from tests.dashboard.analysis.test_matched_pairs import trial
 
 PICTURE = (50, 100, 3)
 PARAMETERS, ADDS = "parameters of the deployed peer", "multiply-adds per second of video"

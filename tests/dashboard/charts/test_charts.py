@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-from tests.dashboard.test_pairing import trial
 
 from dashboard.analysis.importance import parallel_rows
 from dashboard.analysis.matched_pairs import gains
@@ -11,6 +10,7 @@ from dashboard.analysis.seed_groups import band_rows, setting_rows, settings
 from dashboard.analysis.tradeoff import cost_rows
 from dashboard.charts import charts, seed_group_charts
 from dashboard.tracking.records import Curve
+from tests.dashboard.analysis.test_matched_pairs import trial
 
 TRIALS = [trial("vanilla", 1, 0.5), trial("attention", 2, 0.4), trial("attention", 2, 0.45, width="0.5")]
 COLOURS = charts.group_colours(TRIALS)

@@ -5,10 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from tests.dashboard.test_timing import SYMBOLS, path
 
 from dashboard.components.player import Line, Media, player_data, reader_data
 from dashboard.errors.word_times import TimedWord, ensemble_of, spikes
+from tests.dashboard.errors.test_word_times import SYMBOLS, path
 
 
 def test_spikes_stand_where_a_run_is_likeliest() -> None:

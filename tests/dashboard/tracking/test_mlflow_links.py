@@ -1,8 +1,7 @@
 """Links to MLflow's own UI."""
 
-from tests.dashboard.test_pairing import trial
-
 from dashboard.tracking.mlflow_links import run_link, ui_address
+from tests.dashboard.analysis.test_matched_pairs import trial
 
 
 def test_a_server_shows_its_runs_and_its_password_does_not_show() -> None:

@@ -176,7 +176,7 @@ def test_both_ways_of_reading_give_the_same(tracking: str, request: pytest.Fixtu
 def test_reading_sqlite_needs_no_mlflow(tracking: str) -> None:
     """Importing it takes two seconds, which a reader would wait for the first page."""
     script = (
-        "import sys; from dashboard import records; uri = sys.argv[1]; "
+        "import sys; from dashboard.tracking import records; uri = sys.argv[1]; "
         "trials = [t for s in records.read_sweeps(uri) for t in records.read_trials(uri, s)]; "
         "records.read_predictions(uri, trials[0].run_id); assert len(trials) == 8; "
         "assert not {'mlflow', 'sqlalchemy'} & set(sys.modules)"
