@@ -7,6 +7,7 @@ stopped goes on where it was; and since a clip's bytes depend on nothing but the
 whole, whatever the number of workers.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -33,6 +34,7 @@ FPS = 25.0  # of the frames that an .align file counts, whatever the video's own
 SHORTEST = 2 * UNITS  # a shorter word is flagged: either it was slurred, or it was not found
 TOLERANCE = UNITS  # sound may last that much longer than the picture
 SETTINGS = "align.json"
+STALE = ".stale"  # ends the name of an alignment of an earlier run whose clip was rejected in this one
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def align_corpus(
     kinds: Counter[str] = Counter()
     flags: list[dict[str, str]] = []
     rejects: list[dict[str, str]] = []
-    job = Job(out, language, table, force, frozenset(twins(sources)))
+    job = Job(out, language, table, force, first_of_each_id(sources))
     for done, (source, result) in enumerate(zip(sources, job.run(sources, workers), strict=True), 1):
         clip = {"id": source.id, "source": below(source.path, src)}
         if isinstance(result, Aligned):
@@ -163,13 +165,13 @@ def claim(out: Path, language: str, force: bool) -> None:
     write_json(path, settings)
 
 
-def twins(sources: Sequence[Source]) -> Iterator[Path]:
-    """The paths of clips whose id an earlier one has."""
-    seen: set[str] = set()
+def first_of_each_id(sources: Sequence[Source]) -> dict[str, Source]:
+    """The clip that gets the alignment of an id: the first that has it. A path alone names no clip: the rows of a
+    table are parts of one video, and a video may lie there in two forms."""
+    first: dict[str, Source] = {}
     for source in sources:
-        if source.id in seen:
-            yield source.path
-        seen.add(source.id)
+        first.setdefault(source.id, source)
+    return first
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ class Job:
     language: str
     table: Mapping[str, str] | None
     force: bool
-    twins: frozenset[Path]
+    first: Mapping[str, Source]
 
     def run(self, sources: Sequence[Source], workers: int | None) -> Iterator[Aligned | CannotAlign]:
         """The result of every clip, in order. The threads only wait: FFmpeg and aeneas are processes."""
@@ -204,19 +206,27 @@ class Job:
 
     def decide(self, source: Source, aligner: Callable[[], Aligner]) -> Aligned | CannotAlign:
         """Align one clip unless it is done; what is wrong with it is returned, not raised."""
-        path = self.out / source.speaker / f"{source.id.partition('/')[2]}.align"
+        if (other := self.first[source.id]) is not source:  # the file of this id belongs to the other clip
+            what = "it is listed twice" if other == source else f"{other.path.name} is {source.id}, too"
+            return CannotAlign("second copy of a clip", what)
+        path = self.out / f"{source.id}.align"
         try:
-            if source.path in self.twins:
-                raise CannotAlign("second copy of a clip", f"another file is {source.id}, too")
             transcript = find_transcript(source, self.table)
             if not self.force and (there := done_before(path, source, transcript)) is not None:
                 return Aligned(True, transcript.origin, doubt(there.segments))
             segments = align_clip(read_sound(source.path, source.span), transcript, aligner)
         except CannotAlign as reason:
-            path.unlink(missing_ok=True)  # of an earlier run, with other words
+            set_aside(path)
             return reason
         write_align(path, segments)
         return Aligned(False, transcript.origin, doubt(segments))
+
+
+def set_aside(path: Path) -> None:
+    """Rename the alignment of an earlier run, whose words may be others, so that nothing reads it and nothing is lost:
+    the video may be there again tomorrow, and the times may have been corrected by hand."""
+    with contextlib.suppress(FileNotFoundError):
+        path.replace(path.with_name(f"{path.name}{STALE}"))
 
 
 def done_before(path: Path, source: Source, transcript: Transcript) -> Alignment | None:

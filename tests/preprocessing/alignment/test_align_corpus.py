@@ -132,7 +132,37 @@ def test_what_is_there_is_kept_until_words_change_or_force(raw: Path, tmp_path: 
     assert (summary.made, summary.kept, summary.reasons) == (1, 1, {"no transcript": 1, "no audio": 1})
     assert read_align(out / "s1" / "a.align").text == "tre"
     assert not (out / "s1" / "b.align").exists()  # its words are known no more
+    assert read_align(out / "s1" / "b.align.stale").text == "uno, due tre quattro cinque"  # nothing is deleted
     assert subject.align_corpus(raw, out, force=True).kept == 0
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_file_of_one_id_costs_the_first_nothing(raw: Path, tmp_path: Path, workers: int) -> None:
+    """A recording beside its converted copy: the first form is aligned, the second rejected, at every run."""
+    shutil.copy(raw / "s1" / "a.mp4", raw / "s1" / "a.mov")
+    for made, kept in ((3, 0), (0, 3)):
+        summary = subject.align_corpus(raw, tmp_path / "out", workers=workers)
+        assert (summary.made, summary.kept) == (made, kept)
+        assert summary.reasons == {"second copy of a clip": 1, "no audio": 1}
+        assert sorted(path.name for path in tmp_path.glob("out/s1/*")) == ["a.align", "b.align", "c.align"]
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_row_that_stands_twice_costs_the_other_parts_of_its_video_nothing(
+    raw: Path, tmp_path: Path, workers: int
+) -> None:
+    rows = ["0.3,1.7,uno", "0.35,1.7,due", "0.4,1.7,tre", "0.4,1.7,tre"]
+    table = raw / "s1" / "clips.csv"
+    table.write_text("path,speaker,start,end,text\n" + "".join(f"a.mp4,anna,{row}\n" for row in rows))
+    for _ in range(2):
+        summary = subject.align_corpus(table, tmp_path / "out", workers=workers)
+        assert (summary.made + summary.kept, summary.reasons) == (3, {"second copy of a clip": 1})
+        names = sorted(path.name for path in tmp_path.glob("out/anna/*"))
+        assert names == ["a@0.3.align", "a@0.35.align", "a@0.4.align"]
+    (reject,) = map(json.loads, (tmp_path / "out" / "rejects.jsonl").read_text().splitlines())
+    assert reject["reason"] == "second copy of a clip: it is listed twice"
 
 
 @pytest.mark.usefixtures("stand_in")
