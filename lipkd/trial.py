@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,16 @@ from lipkd.files import read_jsonl, write_json
 
 State = Literal["running", "finished", "stopped", "failed"]
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed")
+
+
+class Cause(StrEnum):
+    """Why a trial has the state that it has, where something depends on it; the sentence is the state's `reason`."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    DISK_FULL = "disk_full"
+    SCHEDULER = "scheduler"
+    PROCESS_DIED = "process_died"
+    ERROR = "error"
 
 
 @dataclass(frozen=True)
@@ -102,15 +113,29 @@ class TrialFolder:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def state(self) -> dict[str, Any]:
-        """`state`, `reason`, `time`; a folder without the file counts as running."""
+        """`state`, `reason`, `time`, and where they say something `cause` (one of `Cause`), `comparable` (False) with
+        `incomparable_reason`; a folder without the file counts as running."""
         path = self.path / "state.json"
         if not path.is_file():
             return {"state": "running", "reason": "", "time": 0.0}
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def set_state(self, state: State, reason: str = "") -> None:
-        """Record how the trial stands, atomically."""
-        write_json(self.path / "state.json", {"state": state, "reason": reason, "time": time.time()})
+    def set_state(self, state: State, reason: str = "", cause: Cause | None = None) -> None:
+        """Record the trial's state, atomically; `cause` is the kind of the reason, for programs. A trial that is not
+        comparable stays so."""
+        content = {"state": state, "reason": reason, "time": time.time()}
+        kept = {key: value for key, value in self.state().items() if key in ("comparable", "incomparable_reason")}
+        write_json(self.path / "state.json", content | ({"cause": str(cause)} if cause else {}) | kept)
+
+    def set_incomparable(self, reason: str) -> None:
+        """Record that the trial is more than its configuration says, so that nobody compares it with others."""
+        content = self.state() | {"comparable": False, "incomparable_reason": reason}
+        write_json(self.path / "state.json", content)
+
+    def incomparable_reason(self) -> str:
+        """Why the trial must not be compared with others; empty for one that may be."""
+        state = self.state()
+        return "" if state.get("comparable", True) else str(state.get("incomparable_reason") or "its state says so")
 
     def reports(self) -> list[Report]:
         """The journal, each step once (the first line of a step counts); a torn last line is ignored."""

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lipkd.trial import Journal, TrialFolder
+from lipkd.trial import Cause, Journal, TrialFolder
 
 
 def test_every_step_once_and_the_first_line_counts(tmp_path: Path) -> None:
@@ -42,3 +42,22 @@ def test_state(tmp_path: Path) -> None:
     assert folder.state()["state"] == "running"
     folder.set_state("failed", "no luck")
     assert (folder.state()["state"], folder.state()["reason"]) == ("failed", "no luck")
+
+
+def test_a_trial_that_is_not_comparable_stays_so(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path)
+    assert folder.incomparable_reason() == ""
+    folder.set_state("running")
+    folder.set_incomparable("it went on from the weights of another")
+    folder.set_state("failed", "CUDA out of memory", Cause.OUT_OF_MEMORY)
+    state = folder.state()
+    assert {key: state[key] for key in state if key != "time"} == {
+        "state": "failed",
+        "reason": "CUDA out of memory",
+        "cause": "out_of_memory",
+        "comparable": False,
+        "incomparable_reason": "it went on from the weights of another",
+    }
+    assert folder.incomparable_reason() == "it went on from the weights of another"
+    folder.set_state("finished")
+    assert "cause" not in folder.state() and folder.incomparable_reason()
