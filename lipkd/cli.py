@@ -10,18 +10,23 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from lipkd import __version__
-from lipkd.commands import bench, data, learning, models, tracking
+from lipkd.commands import bench, data, learning, models, shell, tracking
 from lipkd.commands.common import Run
 from lipkd.errors import LipkdError
+from lipkd.versions import versions_text
 
 EXTRA_OF = {
     "aeneas": "align",
+    "av": "prep",
     "cv2": "prep",
     "mediapipe": "prep",
     "mlflow": "tune",
     "optuna": "tune",
+    "playwright": "dev",
+    "rapidfuzz": "dashboard",
     "ray": "tune",
+    "scipy": "prep",
+    "shtab": "completion",
     "streamlit": "dashboard",
 }
 
@@ -83,10 +88,18 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"lipkd: {message} (see {self.prog} --help)\n")
 
 
+class _Version(argparse.Action):
+    """Prints the versions and ends, as argparse's own action does; they are looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        print(versions_text())
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands with their arguments; each sets `run`, the function that does it."""
     parser = _Parser(prog="lipkd", description="Lip-reading experiments with online knowledge distillation.")
-    parser.add_argument("--version", action="version", version=f"lipkd {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="versions of lipkd and of what it is built on")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Run, summary: str) -> argparse.ArgumentParser:
@@ -97,4 +110,5 @@ def build_parser() -> argparse.ArgumentParser:
 
     for subject in (data, learning, models, tracking, bench):
         subject.add(command)
+    shell.add(command, build_parser)
     return parser

@@ -31,7 +31,7 @@ COMMANDS = [
     *("train", "evaluate", "compare"),
     *("deploy", "predict"),
     *("sweep", "sync", "ui", "dashboard"),
-    "bench",
+    *("bench", "schema", "completion"),
 ]
 
 

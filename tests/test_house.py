@@ -26,6 +26,7 @@ TOP_LEVEL = {
     *ROOMS,
     *("tests", "docs", "mlruns", ".ci"),
     *("pyproject.toml", "constraints.txt", "Makefile", "README.md", ".gitignore"),
+    *("LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"),
 }
 LONGEST = 400  # lines; a longer file has two subjects
 
