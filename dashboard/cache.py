@@ -5,6 +5,7 @@ for what it has; what is fixed by its arguments (an epoch, a digest) is kept unt
 """
 
 import contextlib
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +29,8 @@ FRESH = 15.0
 AT_A_TIME = 8  # trials whose predictions are fetched
 MOST_CURVES = 2000  # that are kept
 RunAtEpoch = tuple[str, int | None]  # a run and its best epoch
+CurveKey = tuple[str, str, str, int]  # tracking URI, run, metric, epochs
+_lock = threading.Lock()  # around the dictionaries below, which all sessions share; never held while MLflow is read
 
 
 class NoPredictions(LipkdError):
@@ -55,9 +58,14 @@ def _read_trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
     """The trials of a sweep, not read again from a database that nobody has written to since."""
     state, known = database_state(tracking_uri), _known_trials()
     key = (tracking_uri, sweep.run_id)
-    if state is None or key not in known or known[key][0] != state:
-        known[key] = (state, records.read_trials(tracking_uri, sweep))
-    return known[key][1]
+    with _lock:
+        kept = known.get(key)
+    if kept is not None and kept[0] is not None and kept[0] == state:
+        return kept[1]
+    read = records.read_trials(tracking_uri, sweep)
+    with _lock:
+        known[key] = (state, read)
+    return read
 
 
 def prepare_trials(tracking_uri: str) -> None:
@@ -73,19 +81,22 @@ def _known_trials() -> dict[tuple[str, str], tuple[object, list[Trial]]]:
 
 def curves(tracking_uri: str, trials: Sequence[Trial], metric: str) -> list[Curve]:
     """The curves of a metric of several trials, in their order; those of a trial that goes on are read again."""
-    known = _known_curves()
     keys = {trial.run_id: (tracking_uri, trial.run_id, metric, trial.epochs) for trial in trials}
-    missing = [run_id for run_id, key in keys.items() if key not in known]
-    read = {curve.run_id: curve for curve in records.read_curves(tracking_uri, missing, metric)} if missing else {}
-    found = [read.get(trial.run_id) or known[keys[trial.run_id]] for trial in trials]
-    if len(known) + len(read) > MOST_CURVES:
-        known.clear()
-    known.update({keys[run_id]: curve for run_id, curve in read.items()})
-    return found
+    known = _known_curves()
+    with _lock:
+        found = {run_id: known[key] for run_id, key in keys.items() if key in known}
+    if missing := [run_id for run_id in keys if run_id not in found]:
+        read = {curve.run_id: curve for curve in records.read_curves(tracking_uri, missing, metric)}
+        found |= read
+        with _lock:
+            known.update({keys[run_id]: curve for run_id, curve in read.items()})
+            for oldest in list(known)[: max(len(known) - MOST_CURVES, 0)]:
+                del known[oldest]
+    return [found[trial.run_id] for trial in trials]
 
 
 @st.cache_resource(show_spinner=False)
-def _known_curves() -> dict[tuple[str, str, str, int], Curve]:
+def _known_curves() -> dict[CurveKey, Curve]:
     return {}
 
 

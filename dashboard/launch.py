@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from dashboard.server_settings import MLRUNS_VARIABLE, MOST_MB, TRACKING_VARIABLE
 from lipkd.errors import LipkdError
 
 APP = Path(__file__).with_name("app.py")
 NEEDED = ("streamlit", "mlflow", "cv2")
-MLRUNS_VARIABLE = "LIPKD_MLRUNS"
-MOST_MB = 200  # of an upload
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -69,7 +68,7 @@ def environment(tracking_uri: str, mlruns: Path | None = None) -> dict[str, str]
     path = os.pathsep.join(filter(None, [str(APP.parent.parent), os.environ.get("PYTHONPATH")]))
     quiet = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     patience = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-    where = {"LIPKD_TRACKING_URI": tracking_uri, "PYTHONPATH": path}
+    where = {TRACKING_VARIABLE: tracking_uri, "PYTHONPATH": path}
     models = {MLRUNS_VARIABLE: str(mlruns.absolute())} if mlruns else {}
     return quiet | patience | dict(os.environ) | where | models
 

@@ -31,12 +31,12 @@ def prepare() -> None:
         while not runtime.exists() and time.monotonic() < deadline:  # which the caches belong to
             time.sleep(0.02)
         from dashboard import cache
-        from dashboard.shell import page_frame
+        from dashboard.server_settings import TRACKING_VARIABLE
         from dashboard.views import compare, leaderboard, replay
 
         inspect.stack()  # Streamlit asks for it before the first element; it looks into every module once
         log.debug("imported %s, %s and %s", leaderboard.__name__, compare.__name__, replay.__name__)
-        if uri := os.environ.get(page_frame.TRACKING_VARIABLE):
+        if uri := os.environ.get(TRACKING_VARIABLE):
             cache.prepare_trials(uri)
     except Exception:
         log.debug("nothing is prepared", exc_info=True)

@@ -101,15 +101,6 @@ def to_open(sweeps: Sequence[Sweep], trials_of: Callable[[Sweep], Sequence[Trial
     return any_result or sweeps[0]
 
 
-def duration(seconds: float | None) -> str:
-    """A time as people say it: `45 s`, `12 min`, `3.4 h`, a dash for none."""
-    if seconds is None:
-        return "–"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _sum(trials: Sequence[Trial], metric: str) -> float | None:
     values = [trial.latest[metric] for trial in trials if metric in trial.latest]
     return sum(values) if values else None

@@ -10,11 +10,6 @@ from dashboard.tracking.records import Prediction, Trial
 METHOD = "cohort.method"
 
 
-def percent(rate: float | None) -> str:
-    """A rate as it is written everywhere: `12.3 %`, a dash when there is none."""
-    return "–" if rate is None else f"{100 * rate:.1f} %"
-
-
 def leaderboard_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """A row per trial; rates 0–1, time in minutes."""
     return [

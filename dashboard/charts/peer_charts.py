@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dashboard.charts.charts import COLOURS
-from dashboard.errors.word_times import visible
+from dashboard.notation import visible
 from lipkd.text import BLANK
 
 LEAST = 6e-8  # smallest positive float16: a posterior that was rounded to 0 is not impossible

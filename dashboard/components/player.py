@@ -14,7 +14,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard.components import component
-from dashboard.errors.word_times import TimedWord, ensemble_of, spikes, spoken_words, visible
+from dashboard.errors.word_times import TimedWord, ensemble_of, spikes, spoken_words
+from dashboard.notation import visible
 
 LEAST_POSTERIOR = 0.05  # symbols that never reach it in a clip have no row
 SHEET_COLUMNS = 10

@@ -8,8 +8,8 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.analysis.tables import percent
 from dashboard.errors.word_edits import Comparison, Edit
+from dashboard.notation import percent
 
 # Translucent grounds read well on white and on black. Colour is never the only mark: a substitution carries
 # the reference word above it, a deletion is struck through, an insertion begins with a plus.

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard.analysis.tables import percent
 from dashboard.errors.word_edits import Comparison, rate
-from dashboard.errors.word_times import visible
+from dashboard.notation import percent, visible
 from preprocessing.synthetic.visemes import VISEMES
 
 NOTHING = "∅"  # on the side of a confusion where there is no letter

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dashboard.notation import visible
 from lipkd.data.store import Clip
 from lipkd.text import BLANK
 
@@ -64,11 +65,6 @@ def spikes(posteriors: NDArray[np.float16], symbols: Sequence[str], seconds: flo
             sure = float(posteriors[frame, index])
             found.append(((frame + 0.5) * seconds / len(best), visible(symbols[index]), sure))
     return found
-
-
-def visible(symbol: str) -> str:
-    """A symbol as it is drawn: the space has a mark of its own."""
-    return "␣" if symbol == " " else symbol
 
 
 def ensemble_of(posteriors: NDArray[np.float16]) -> NDArray[np.float16]:

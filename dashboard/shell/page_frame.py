@@ -13,11 +13,11 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import cache
 from dashboard.analysis.matched_pairs import clips_of, together
 from dashboard.analysis.sweep_progress import to_open
+from dashboard.server_settings import TRACKING_VARIABLE
 from dashboard.shell import query_params
 from dashboard.tracking.records import NothingTracked, Sweep, Trial, shown
 from lipkd.errors import LipkdError
 
-TRACKING_VARIABLE = "LIPKD_TRACKING_URI"
 FIRST_COMMAND = "lipkd sweep tuning/sweeps/demo.yaml"
 # Streamlit's wide layout leaves 5rem on both sides, which tables need more than the eye does; on phones it leaves 1rem.
 WIDER = ".stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; }"

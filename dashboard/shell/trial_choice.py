@@ -8,8 +8,8 @@ import streamlit as st
 
 from dashboard import cache
 from dashboard.analysis.sweep_progress import COMPLETE
-from dashboard.analysis.tables import percent
 from dashboard.errors.word_edits import Comparison, corpus_rates
+from dashboard.notation import percent
 from dashboard.shell import page_frame, query_params
 from dashboard.tracking.records import Prediction, Trial
 from lipkd.errors import LipkdError

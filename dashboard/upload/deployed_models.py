@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dashboard.analysis.tables import percent
+from dashboard.notation import percent
 
 CARD = "model.json"
 

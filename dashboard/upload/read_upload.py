@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.errors.word_times import TimedWord
-from dashboard.launch import MOST_MB
+from dashboard.server_settings import MOST_MB
 from lipkd.data.store import Frames
 from lipkd.errors import LipkdError
 

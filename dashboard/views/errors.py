@@ -9,13 +9,13 @@ import streamlit as st
 
 from dashboard import cache
 from dashboard.analysis.matched_pairs import groups
-from dashboard.analysis.tables import percent
 from dashboard.charts import charts
 from dashboard.components import transcript_html
 from dashboard.errors import confusions, hard_clips
 from dashboard.errors.clip_filter import ALL, misread
 from dashboard.errors.confusions import VISEME_OF, Confusion
 from dashboard.errors.word_edits import corpus_rates
+from dashboard.notation import percent
 from dashboard.shell import page_frame, query_params
 from dashboard.shell.trial_choice import Reader, choose_readers, trials_with_results
 from dashboard.tracking.records import Trial

@@ -9,9 +9,10 @@ import streamlit as st
 
 from dashboard import cache
 from dashboard.analysis.matched_pairs import differing, width_value
-from dashboard.analysis.tables import leaderboard_rows, percent
+from dashboard.analysis.tables import leaderboard_rows
 from dashboard.analysis.tradeoff import COSTS, Picture, cost_rows, told
 from dashboard.charts import charts
+from dashboard.notation import duration, percent
 from dashboard.shell import page_frame, query_params
 from dashboard.tracking.mlflow_links import run_link, ui_address
 from dashboard.tracking.records import Trial
@@ -51,8 +52,7 @@ def summary(trials: Sequence[Trial]) -> None:
         st.metric("State", ", ".join(f"{n} {state}" for state, n in states.items()), border=True)
         st.metric("Lowest WER", percent(best.best_wer), border=True, help=whose(best))
         st.metric("Lowest CER", percent(of_cer.best_cer), border=True, help=whose(of_cer))
-        hours = sum(trial.seconds or 0 for trial in trials) / 3600
-        st.metric("Training time", f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min", border=True)
+        st.metric("Training time", duration(sum(trial.seconds or 0 for trial in trials)), border=True)
 
 
 def whose(trial: Trial) -> str | None:

@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cache
-from dashboard.analysis.sweep_progress import OVER, abandoned, duration, epochs_of, going, progress
-from dashboard.analysis.tables import percent
+from dashboard.analysis.sweep_progress import OVER, abandoned, epochs_of, going, progress
 from dashboard.charts import charts
+from dashboard.notation import duration, percent
 from dashboard.shell import page_frame
 from dashboard.tracking.records import Sweep, Trial
 

@@ -9,12 +9,12 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from dashboard.analysis.tables import percent
 from dashboard.components import player, webcam
 from dashboard.components.player import SHEET_COLUMNS, Line, Media
 from dashboard.components.webcam import Recording
-from dashboard.launch import MLRUNS_VARIABLE, MOST_MB
 from dashboard.media.clip_video import crop_sheet, encode
+from dashboard.notation import percent
+from dashboard.server_settings import MLRUNS_VARIABLE, MOST_MB
 from dashboard.shell import page_frame, query_params
 from dashboard.upload.deployed_models import CARD, Model, deployed_models
 from dashboard.upload.read_upload import LONGEST_S, TYPES, Heard, read_upload

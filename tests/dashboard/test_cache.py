@@ -1,5 +1,8 @@
 """What is kept between reruns: nothing is read again without need, and nothing new is missed."""
 
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -7,7 +10,7 @@ from mlflow import MlflowClient
 
 from dashboard import cache, serve
 from dashboard.tracking import records
-from dashboard.tracking.records import read_sweeps
+from dashboard.tracking.records import Curve, read_sweeps
 from lipkd.data.store import ClipStore
 from tests.dashboard.tracked import Planned, track_sweep
 
@@ -55,6 +58,32 @@ def test_few_curves_are_kept(tracking: str, monkeypatch: pytest.MonkeyPatch) -> 
     trials = cache.trials_now(tracking, demo, 1)
     for trial in trials[:5]:
         assert cache.curves(tracking, [trial], "val/wer")[0].run_id == trial.run_id
+    assert len(cache._known_curves()) <= 2
+
+
+def test_a_session_keeps_its_curves_while_another_overflows_the_cache(
+    tracking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first session knows one of its two curves and waits for the other while a second session fills the cache."""
+    monkeypatch.setattr(cache, "MOST_CURVES", 2)
+    demo = next(sweep for sweep in read_sweeps(tracking) if sweep.name == "demo")
+    trials = cache.trials_now(tracking, demo, 1)[:5]
+    read, waits, filled = records.read_curves, threading.Event(), threading.Event()
+    cache.curves(tracking, trials[:1], "val/wer")
+
+    def slow(uri: str, run_ids: Sequence[str], metric: str) -> list[Curve]:
+        if list(run_ids) == [trials[1].run_id]:
+            waits.set()
+            assert filled.wait(60)
+        return read(uri, run_ids, metric)
+
+    monkeypatch.setattr(records, "read_curves", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(cache.curves, tracking, trials[:2], "val/wer")
+        assert waits.wait(60)
+        cache.curves(tracking, trials[2:5], "val/wer")
+        filled.set()
+        assert [curve.run_id for curve in first.result(60)] == [trial.run_id for trial in trials[:2]]
     assert len(cache._known_curves()) <= 2
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from dashboard.analysis.matched_pairs import differing, gains, groups, width_value
-from dashboard.analysis.tables import differing_parameters, leaderboard_rows, percent, verdicts
+from dashboard.analysis.tables import differing_parameters, leaderboard_rows, verdicts
 from dashboard.tracking.records import Trial
 
 
@@ -144,11 +144,6 @@ def test_only_what_differs_is_listed() -> None:
 def test_a_row_of_the_leaderboard() -> None:
     row = leaderboard_rows([trial("attention", 2, 0.4)])[0]
     assert (row["method"], row["peers"], row["best_wer"], row["minutes"]) == ("attention", 2, 0.4, 1.0)
-
-
-@pytest.mark.parametrize(("rate", "text"), [(0.1234, "12.3 %"), (1.0, "100.0 %"), (0.0, "0.0 %"), (None, "–")])
-def test_rates_as_text(rate: float | None, text: str) -> None:
-    assert percent(rate) == text
 
 
 def test_a_parameter_that_only_some_have_is_one_in_which_they_differ() -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dashboard.analysis.sweep_progress import abandoned, duration, going, progress, to_open
+from dashboard.analysis.sweep_progress import abandoned, going, progress, to_open
 from dashboard.tracking.records import Sweep
 from tests.dashboard.analysis.test_matched_pairs import trial
 
@@ -60,10 +60,3 @@ def test_the_sweep_that_is_opened_has_a_result() -> None:
     assert to_open(sweeps, lambda sweep: trials[sweep.run_id]).run_id == "over"
     assert to_open(sweeps[:2], lambda sweep: trials[sweep.run_id]).run_id == "going"
     assert to_open(sweeps[:1], lambda sweep: trials[sweep.run_id]).run_id == "latest"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "–"), (45, "45 s"), (120, "2 min"), (5400, "1.5 h"), (360000, "100.0 h")]
-)
-def test_times_as_people_say_them(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
