@@ -6,7 +6,11 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from lipkd.errors import LipkdError
+
+Json = TypeVar("Json", dict[str, Any], list[Any])
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
@@ -49,6 +53,23 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write one JSON object per line, atomically."""
     text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path, kind: type[Json], way_out: str) -> Json:
+    """The dict or list in a JSON file; raises LipkdError that says what is damaged, and `way_out`."""
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise LipkdError(f"{path}: damaged ({_damage(path, error)}); {way_out}") from error
+    if not isinstance(value, kind):
+        raise LipkdError(f"{path}: damaged (a {type(value).__name__} instead of a {kind.__name__}); {way_out}")
+    return value
+
+
+def _damage(path: Path, error: ValueError) -> str:
+    if path.stat().st_size == 0:
+        return "empty"
+    return f"not JSON: {error}" if isinstance(error, json.JSONDecodeError) else "not UTF-8 text"
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

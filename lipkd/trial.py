@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lipkd.config.trial_config import Change, TrialConfig, parse_config
 from lipkd.errors import LipkdError
-from lipkd.files import read_jsonl, write_json
+from lipkd.files import read_json, read_jsonl, write_json
 
 State = Literal["running", "finished", "stopped", "failed"]
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed")
@@ -106,6 +106,19 @@ class TrialFolder:
         """The trial whose weights it went on from last; empty for its own."""
         lineage = self.lineage()
         return lineage[-1].donor if lineage else ""
+
+    @property
+    def provenance_file(self) -> Path:
+        return self.path / "provenance.json"
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """An entry per start of the trial, the first one first (lipkd/provenance.py); empty before training."""
+        way_out = "remove it: the trial loses only the record of its past starts"
+        return read_json(self.provenance_file, list, way_out) if self.provenance_file.is_file() else []
+
+    def add_start(self, entry: dict[str, Any]) -> None:
+        """Append the entry of a start."""
+        write_json(self.provenance_file, [*self.provenance(), entry])
 
     def split(self) -> dict[str, Any]:
         """`train`, `val`, `test` (clip ids) and `store_digest`; empty before training has begun."""

@@ -5,7 +5,6 @@ each has come stands in its own folder, written by the training loop.
 """
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
 from lipkd.lock import is_held
+from lipkd.provenance import source_commit
 from lipkd.trial import ENDED, TrialFolder
 from tuning.plan.planner import Planned
 
@@ -149,20 +149,3 @@ def standing(trial: TrialFolder, *, driver_alive: bool) -> str:
     if is_held(trial.lock):
         return "running"
     return "waiting" if driver_alive else "abandoned"
-
-
-def source_commit() -> str:
-    """The commit of lipkd's own source, `+changes` when files differ from it; empty outside a checkout."""
-    here = Path(__file__).resolve()
-    root = here.parent.parent
-    try:
-        _git(root, "ls-files", "--error-unmatch", str(here))  # not some checkout around an installed copy
-        head = _git(root, "rev-parse", "--short=12", "HEAD")
-        return head + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()

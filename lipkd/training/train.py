@@ -29,13 +29,14 @@ from lipkd.config.trial_config import MACHINE, TrialConfig, differing_fields, pa
 from lipkd.data.loader import ClipReader
 from lipkd.data.splits import make_split
 from lipkd.data.store import ClipStore
-from lipkd.device import Usage, autocast, prepare_device
+from lipkd.device import Usage, autocast, device_name, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluation.evaluate import Reading, rates, read_clips
 from lipkd.files import write_atomic, write_json, write_jsonl
 from lipkd.lock import only_one
 from lipkd.model.cohort import Cohort
 from lipkd.model.cost import peer_costs
+from lipkd.provenance import start_entry
 from lipkd.seeds import generator
 from lipkd.text import Alphabet, letters
 from lipkd.training.ema import averaged_copy, follow
@@ -55,13 +56,15 @@ def fit(
     on_note: Callable[[str], None] | None = None,
     until: int | None = None,
     watched: Collection[str] = (),
+    command: str | None = None,
 ) -> dict[str, float]:
     """Train the trial in folder `path`, or go on with it from its last checkpoint; with `until` only to that epoch,
     where it leaves a checkpoint and its state `running`.
 
     `on_report(step, metrics)` is called after each new epoch, when journal and files are on disk; what it
     raises ends the training and goes through to the caller. `on_note` hears what weights a trial starts from, when it
-    does so from another trial's. The values of the keys that its schedule changes, and of those that are `watched`, are
+    does so from another trial's. `command` is what `provenance.json` names as the cause, by default this process's
+    command line. The values of the keys that its schedule changes, and of those that are `watched`, are
     metrics of every epoch. Returns the last metrics. Raises LipkdError
     for a configuration that doesn't fit its store, FloatingPointError when the loss is no longer finite.
     """
@@ -71,6 +74,10 @@ def fit(
         if trainer.initial and on_note:
             on_note(trainer.initial["summary"])
         with _recorded_state(folder):
+            if not trainer.over:
+                folder.add_start(
+                    start_entry(trainer.epoch, device_name(trainer.device), torch.get_num_threads(), command)
+                )
             metrics = trainer.run(on_report, until)
             if trainer.over:
                 folder.set_state("finished")

@@ -5,7 +5,7 @@ import pytest
 from lipkd.errors import LipkdError
 from tests.tuning.trials import trial_config, write_trial
 from tuning.plan.planner import Planned
-from tuning.sweep_folder import SweepRecord, begin, load, source_commit, trial_folders
+from tuning.sweep_folder import SweepRecord, begin, load, trial_folders
 
 
 def planned(seed: int) -> Planned:
@@ -72,10 +72,3 @@ def test_trials_that_have_begun(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     (tmp_path / "sweep.yaml").write_text("", encoding="utf-8")
     assert [t.name for t in trial_folders(tmp_path)] == ["a", "b"]
-
-
-def test_the_commit_is_lipkds_own_or_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert all(c in "0123456789abcdef" for c in source_commit().removesuffix("+changes"))
-    monkeypatch.setattr("tuning.sweep_folder.__file__", str(tmp_path / "tuning" / "sweep_folder.py"))
-    assert source_commit() == ""

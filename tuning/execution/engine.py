@@ -19,6 +19,7 @@ from ray.tune.execution import class_cache
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
 from lipkd.errors import LipkdError
+from lipkd.provenance import command_line
 from tuning.execution.callback import Progress
 from tuning.execution.search import Study, TrialQueue
 from tuning.execution.trainable import reported, train_trial
@@ -215,6 +216,7 @@ def _run(
             "mode": sweep.mode,
             "until": until.get(trial.name),
             "watched": list(sweep.stopping.mutate),
+            "command": command_line(),
             "gpus": shares.gpu(trial.config),
             "context_mb": shares.context_mb,
         }

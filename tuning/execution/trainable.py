@@ -29,8 +29,8 @@ PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such 
 
 
 def train_trial(trial: dict[str, Any]) -> None:
-    """Train `trial` (`folder`, `config`, `metric`, `mode`; for one of a population `until`, an epoch or None, and
-    `watched` keys), or go on with it.
+    """Train `trial` (`folder`, `config`, `metric`, `mode`, `command` of the driver; for one of a population `until`, an
+    epoch or None, and `watched` keys), or go on with it.
 
     The epochs that are already in its journal are reported first, so that a scheduler sees all of them.
     What goes wrong in training is recorded as the trial's state and not raised: Tune tries again only when
@@ -67,6 +67,7 @@ def train_trial(trial: dict[str, Any]) -> None:
             on_report=report_or_pause,
             until=trial.get("until"),
             watched=trial.get("watched", ()),
+            command=trial.get("command"),
         )
     except stop_request.Paused:
         return

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from lipkd.config.trial_config import TrialConfig
 from lipkd.errors import LipkdError
 from lipkd.lock import is_held, only_one
+from lipkd.provenance import source_commit
 from lipkd.trial import ENDED, Report, TrialFolder
-from tuning.sweep_folder import SweepRecord, driver_lock, load, source_commit, standing, trial_folders
+from tuning.sweep_folder import SweepRecord, driver_lock, load, standing, trial_folders
 from tuning.tracking.client import choose_uri, connect, experiment_id, find_runs, public_uri
 from tuning.tracking.cursor import Cursor, stamp_of
 
