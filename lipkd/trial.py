@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from lipkd.config.trial_config import Change, TrialConfig, parse_config
+from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.errors import LipkdError
 from lipkd.files import read_json, read_jsonl, write_json
 
@@ -34,28 +34,6 @@ class Report:
     step: int
     time: float
     metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Takeover:
-    """A line of a lineage: after `epoch` the trial went on from the weights that `donor`, another trial of its sweep,
-    had then, and changed these `values` (`before` are its own until then)."""
-
-    epoch: int
-    donor: str
-    before: dict[str, int | float]
-    values: dict[str, int | float]
-
-    def change(self) -> Change:
-        """What it makes of the trial's schedule."""
-        return Change(after=self.epoch, values=self.values)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "from": self.donor, "before": self.before, "values": self.values}
-
-    @classmethod
-    def from_json(cls, row: dict[str, Any]) -> "Takeover":
-        return cls(row["epoch"], row["from"], row["before"], row["values"])
 
 
 @dataclass(frozen=True)
@@ -93,19 +71,6 @@ class TrialFolder:
         if not path.is_file():
             raise LipkdError(f"trial {self.path}: no config.json there; give the folder of a trial")
         return parse_config(json.loads(path.read_text(encoding="utf-8")), str(path))
-
-    @property
-    def lineage_file(self) -> Path:
-        return self.path / "lineage.jsonl"
-
-    def lineage(self) -> list[Takeover]:
-        """Whose weights the trial went on from, in order; empty for all but some trials of a population."""
-        return [Takeover.from_json(row) for row in read_jsonl(self.lineage_file)] if self.lineage_file.is_file() else []
-
-    def donor(self) -> str:
-        """The trial whose weights it went on from last; empty for its own."""
-        lineage = self.lineage()
-        return lineage[-1].donor if lineage else ""
 
     @property
     def provenance_file(self) -> Path:

@@ -5,6 +5,7 @@ each has come stands in its own folder, written by the training loop.
 """
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from lipkd.trial import ENDED, TrialFolder
 from tuning.plan.planner import Planned
 
 FORMAT = 1
+PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such a trial running for ever
 
 
 @dataclass
@@ -149,3 +151,10 @@ def standing(trial: TrialFolder, *, driver_alive: bool) -> str:
     if is_held(trial.lock):
         return "running"
     return "waiting" if driver_alive else "abandoned"
+
+
+def reported(step: int, metrics: dict[str, float], metric: str, mode: str) -> dict[str, float]:
+    """What Tune is told of an epoch: its metrics and step, a bad value where the metric isn't a finite number."""
+    value = metrics.get(metric, math.nan)
+    penalty = PENALTY if mode == "min" else -PENALTY
+    return metrics | {metric: value if math.isfinite(value) else penalty, "step": step}

@@ -28,7 +28,7 @@ class Importance:
 
 def told_from(trials: Sequence[Trial]) -> list[Trial]:
     """The trials that importance is told from: finished ones whose configuration says all that they are."""
-    return [t for t in trials if t.state == "finished" and t.best_wer is not None and not t.donor]
+    return [t for t in trials if t.state == "finished" and t.best_wer is not None and not t.incomparable_reason]
 
 
 def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:

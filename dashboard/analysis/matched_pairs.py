@@ -45,7 +45,7 @@ class Gain:
 def gains(trials: Sequence[Trial], baseline: str) -> list[Gain]:
     """Every group of finished trials against the group `baseline`, by width and batch size, widest first."""
     finished = [t for t in trials if t.state == "finished" and t.best_wer is not None and t.best_cer is not None]
-    finished = [t for t in finished if not t.donor]  # else it is not what its configuration says
+    finished = [t for t in finished if not t.incomparable_reason]
     known = {t.run_id: deciding(t) for t in finished}
     # In the others all agree anyway, and there are many of them.
     names = [name for name in differing([*known.values()]) if not name.startswith("cohort.")]

@@ -127,7 +127,7 @@ def band_rows(setting: Setting, curves: Sequence[Curve], factor: float) -> list[
 def _parameters(trial: Trial) -> dict[str, str]:
     """What decides the numbers, the seed too."""
     rest = deciding(trial)
-    if trial.donor:  # one of a population is more than its configuration, and like no other
+    if trial.incomparable_reason:  # it is more than its configuration says, and like no other
         rest["trial"] = trial.name
     tags = {"cohort.method": trial.method, "cohort.peers": str(trial.peers), "network.width": trial.width}
     return tags | {"training.batch_size": str(trial.batch_size)} | rest

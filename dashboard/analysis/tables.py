@@ -31,7 +31,7 @@ def leaderboard_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
             "cer": t.cer,
             "epochs": t.epochs,
             "minutes": None if t.seconds is None else t.seconds / 60,
-            "reason": t.reason or (f"went on from {t.donor}" if t.donor else ""),
+            "reason": t.reason or t.incomparable_reason,
             "commit": t.commit,
             "run_id": t.run_id,
         }

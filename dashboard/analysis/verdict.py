@@ -23,7 +23,7 @@ class TrackedTrial:
     clips: dict[str, Any]
     stands: str
     said: list[dict[str, Any]]
-    taken_from: str = ""
+    incomparable: str = ""
 
     def config(self) -> TrialConfig:
         return parse_config(self.content, f"config.json of {self.name}")
@@ -34,8 +34,8 @@ class TrackedTrial:
     def state(self) -> dict[str, Any]:
         return {"state": self.stands}
 
-    def donor(self) -> str:
-        return self.taken_from
+    def incomparable_reason(self) -> str:
+        return self.incomparable
 
     def read_predictions(self, which: Literal["best"] = "best") -> list[dict[str, Any]]:
         return self.said
@@ -50,7 +50,7 @@ def read_tracked(tracking_uri: str, trial: Trial) -> TrackedTrial:
     ]
     if trial.state == "finished" and not rows:
         raise LipkdError(f"{trial.name} cannot be compared: its run has no {records.PREDICTIONS}")
-    return TrackedTrial(trial.name, content, clips, trial.state, rows, trial.donor)
+    return TrackedTrial(trial.name, content, clips, trial.state, rows, trial.incomparable_reason)
 
 
 def verdict(tracking_uri: str, a: Sequence[Trial], b: Sequence[Trial]) -> list[str]:

@@ -47,8 +47,8 @@ class Trial:
     ("1+0.5"). Rates are means over peers; `wer_ensemble` and `wer_best_peer` are those of the best epoch. `epochs`
     counts reported epochs, `seconds` is what they cost.
     `config` is the whole configuration, flattened with dots; `latest` the last value of every metric; `began` and
-    `ended` are in Unix seconds. `donor` is the trial of its population whose weights it went on from last, if any: then
-    its configuration is only where it began. `sweep` is the name of its sweep.
+    `ended` are in Unix seconds. `incomparable_reason` says why it is more than its configuration
+    says, if it is. `sweep` is the name of its sweep.
     """
 
     run_id: str
@@ -78,7 +78,7 @@ class Trial:
     ended: float | None
     experiment_id: str
     sweep: str = ""
-    donor: str = ""
+    incomparable_reason: str = ""
     wer_best_peer: float | None = None
 
     @property
@@ -247,7 +247,7 @@ def _trial(run: Run, sweep: str) -> Trial:
         latest=dict(metrics),
         experiment_id=run.experiment_id,
         sweep=sweep,
-        donor=tags.get("lipkd.donor", ""),
+        incomparable_reason=tags.get("lipkd.incomparable_reason", ""),
         wer_best_peer=run.at_best.get(BEST_PEER),
     )
 

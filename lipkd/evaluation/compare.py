@@ -45,8 +45,8 @@ class Readable(Protocol):
 
     def state(self) -> dict[str, Any]: ...
 
-    def donor(self) -> str:
-        """The trial whose weights it went on from last, in a population; empty for its own."""
+    def incomparable_reason(self) -> str:
+        """Why it must not be compared with others; empty for one that may be."""
 
     def read_predictions(self, which: Literal["best"] = "best") -> list[dict[str, Any]]: ...
 
@@ -168,11 +168,11 @@ def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
     """Every cohort of a sweep against vanilla, and every taught one against independent peers, at equal everything
     else; peers of different widths width by width.
 
-    Trials that have not finished or went on from another's weights, and cohorts without a control, are left out.
+    Trials that have not finished or say that they are not comparable, and cohorts without a control, are left out.
     """
     groups: dict[str, dict[str, list[Readable]]] = {}
     for trial in trials:
-        if trial.state()["state"] == "finished" and not trial.donor():
+        if trial.state()["state"] == "finished" and not trial.incomparable_reason():
             config = trial.config()
             value = config.to_json()
             cohort = json.dumps({**value.pop("cohort"), "widths": config.widths}, sort_keys=True)
@@ -243,12 +243,8 @@ def _same_but_for_the_cohort(one: Readable, other: Readable, *, cohort: bool = F
     for trial in (one, other):
         if trial.state()["state"] != "finished":
             raise LipkdError(f"{trial.name} cannot be compared: it is {trial.state()['state']}, not finished")
-        if donor := trial.donor():
-            raise LipkdError(
-                f"{trial.name} cannot be compared: it went on from the weights of {donor}, so it is not what its "
-                "configuration says and cost what a population costs; train the schedule that `lipkd sweep FOLDER "
-                "--best-schedule` prints and compare that"
-            )
+        if reason := trial.incomparable_reason():
+            raise LipkdError(f"{trial.name} cannot be compared: {reason}")
 
 
 def _edits(trial: Readable, rate: Rate, width: float | None) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import contextlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from torch import Tensor
 from lipkd import checkpoint
 from lipkd.config.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.config.sections import TrainingConfig
-from lipkd.config.trial_config import MACHINE, TrialConfig, differing_fields, parse_config
+from lipkd.config.trial_config import MACHINE, Change, TrialConfig, differing_fields, parse_config
 from lipkd.data.loader import ClipReader
 from lipkd.data.splits import make_split
 from lipkd.data.store import ClipStore
@@ -55,6 +55,7 @@ def fit(
     on_report: OnReport | None = None,
     on_note: Callable[[str], None] | None = None,
     until: int | None = None,
+    changes: Sequence[Change] = (),
     watched: Collection[str] = (),
     command: str | None = None,
 ) -> dict[str, float]:
@@ -64,13 +65,14 @@ def fit(
     `on_report(step, metrics)` is called after each new epoch, when journal and files are on disk; what it
     raises ends the training and goes through to the caller. `on_note` hears what weights a trial starts from, when it
     does so from another trial's. `command` is what `provenance.json` names as the cause, by default this process's
-    command line. The values of the keys that its schedule changes, and of those that are `watched`, are
-    metrics of every epoch. Returns the last metrics. Raises LipkdError
-    for a configuration that doesn't fit its store, FloatingPointError when the loss is no longer finite.
+    command line. `changes` are added to the schedule of `config`, which the trial began with. The values of the keys
+    that its schedule changes, and of those that are `watched`, are metrics of every epoch. Returns the last metrics.
+    Raises LipkdError for a configuration that doesn't fit its store, FloatingPointError when the loss is no longer
+    finite.
     """
     folder = TrialFolder(path)
     with only_one(folder.lock, f"trial {path}", wait=ORPHAN_S):
-        trainer = Trainer(config, folder, watched)  # raises before anything but the lock is written
+        trainer = Trainer(config, folder, changes, watched)  # raises before anything but the lock is written
         if trainer.initial and on_note:
             on_note(trainer.initial["summary"])
         with _recorded_state(folder):
@@ -97,13 +99,18 @@ def _recorded_state(folder: TrialFolder) -> Iterator[None]:
 class Trainer:
     """Everything that one trial needs in memory: data, cohort, optimiser, and how far it has come.
 
-    `config` is what the trial began with, `scheduled` the same with what it has taken over since.
+    `config` is what the trial began with, `scheduled` the same with the `changes` of its schedule since.
     """
 
-    def __init__(self, config: TrialConfig, folder: TrialFolder, watched: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        folder: TrialFolder,
+        changes: Sequence[Change] = (),
+        watched: Collection[str] = (),
+    ) -> None:
         self.config = config
-        self.lineage = folder.lineage()
-        self.scheduled = with_changes(config, (takeover.change() for takeover in self.lineage))
+        self.scheduled = with_changes(config, changes)
         self.watched = sorted({*watched, *scheduled_keys(self.scheduled)})
         self.folder = folder
         self.device = prepare_device(config.training)
@@ -284,12 +291,6 @@ class Trainer:
         tensors, info = checkpoint.load(path)
         begun = parse_config(info["config"], str(path)).to_json()  # with the defaults of fields that are new since
         changed = set(differing_fields(begun, self.scheduled.to_json()))
-        if "schedule" in changed and self.lineage:
-            last = self.lineage[-1]
-            raise LipkdError(
-                f"trial {self.folder.path}: has yet to take over the weights of {last.donor} after epoch {last.epoch}; "
-                "its sweep does that when it is resumed"
-            )
         if changed := changed - set(MACHINE):
             raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
         self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))

@@ -22,14 +22,14 @@ from lipkd.errors import LipkdError
 from lipkd.provenance import command_line
 from tuning.execution.callback import Progress
 from tuning.execution.search import Study, TrialQueue
-from tuning.execution.trainable import reported, train_trial
+from tuning.execution.trainable import train_trial
 from tuning.gpu import probe
 from tuning.gpu.memory_table import OUT_OF_MEMORY
 from tuning.gpu.shares import Shares
 from tuning.pbt.generations import reached, run_generations
 from tuning.plan.planner import Planned, Planner
 from tuning.plan.sweep_config import SweepConfig
-from tuning.sweep_folder import SweepRecord
+from tuning.sweep_folder import SweepRecord, reported
 
 # No usage statistics, no log files of its own beside the journal, no output but ours.
 QUIET = {

@@ -2,12 +2,11 @@
 
 No Tune checkpoints: the trial folder is on storage that every node sees and holds its own atomic
 checkpoints, so a trial that is started again, on this node or another, goes on from there. A Tune
-checkpoint would be a second copy of the same file each epoch. Trials of a population hand their weights on in
-the same way, from folder to folder, while none of them runs (tuning/pbt/generations.py).
+checkpoint would be a second copy of the same file each epoch. Weights of a population are copied in the same way, from
+folder to folder, while none of its trials runs (tuning/pbt/generations.py).
 """
 
 import contextlib
-import math
 import traceback
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,11 @@ from lipkd.trial import TrialFolder
 from tuning import stop_request
 from tuning.gpu import cuda
 from tuning.gpu.memory_table import GPU
+from tuning.pbt.lineage import schedule_changes
+from tuning.sweep_folder import reported
 
 STALLED = "stalled"
 FULL = "the disk is full"
-PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such a trial running for ever
 
 
 def train_trial(trial: dict[str, Any]) -> None:
@@ -66,6 +66,7 @@ def train_trial(trial: dict[str, Any]) -> None:
             folder.path,
             on_report=report_or_pause,
             until=trial.get("until"),
+            changes=schedule_changes(folder),
             watched=trial.get("watched", ()),
             command=trial.get("command"),
         )
@@ -94,13 +95,6 @@ def keep_to_share(folder: TrialFolder, share: float, context_mb: float) -> None:
         if left <= 0:
             raise LipkdError(f"resources.gpus = {share:g}: less than CUDA's own {context_mb:.0f} MiB of a {card.name}")
         cuda.limit(left)
-
-
-def reported(step: int, metrics: dict[str, float], metric: str, mode: str) -> dict[str, float]:
-    """What Tune is told of an epoch: its metrics and step, a bad value where the metric isn't a finite number."""
-    value = metrics.get(metric, math.nan)
-    penalty = PENALTY if mode == "min" else -PENALTY
-    return metrics | {metric: value if math.isfinite(value) else penalty, "step": step}
 
 
 def record_failure(folder: TrialFolder, config: dict[str, Any], error: Exception) -> None:

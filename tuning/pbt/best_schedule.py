@@ -13,6 +13,7 @@ from lipkd.config.schedule import with_changes
 from lipkd.config.trial_config import Change, TrialConfig, validate
 from lipkd.errors import LipkdError
 from lipkd.trial import TrialFolder
+from tuning.pbt.lineage import read_lineage
 from tuning.plan.sweep_config import SweepConfig, load_sweep
 from tuning.sweep_folder import trial_folders
 
@@ -45,8 +46,8 @@ def best_trial(folder: Path, sweep: SweepConfig) -> tuple[TrialFolder, int, floa
 def config_behind(trial: TrialFolder, epoch: int) -> TrialConfig:
     """The configuration, with its schedule, under which the weights that a trial had in an epoch were trained."""
     changes: list[Change] = []
-    while earlier := [takeover for takeover in trial.lineage() if takeover.epoch < epoch]:
-        takeover = earlier[-1]
-        changes.append(takeover.change())
-        trial, epoch = TrialFolder(trial.path.parent / takeover.donor), takeover.epoch
+    while earlier := [exploit for exploit in read_lineage(trial) if exploit.epoch < epoch]:
+        exploit = earlier[-1]
+        changes.append(exploit.change())
+        trial, epoch = TrialFolder(trial.path.parent / exploit.parent), exploit.epoch
     return with_changes(trial.config(), changes)

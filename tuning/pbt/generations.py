@@ -1,11 +1,11 @@
 """A sweep's populations, generation by generation: train to the next epoch of exchange, decide, exchange, go on.
 
-    population.jsonl   a line per population and epoch of exchange: scores, and who takes over what from whom
-    TRIAL/lineage.jsonl, then TRIAL/checkpoints/last.safetensors of everyone who takes over
+    population.jsonl   a line per population and epoch of exchange: scores, and who copies whom with which values
+    TRIAL/lineage.jsonl, TRIAL/state.json (not comparable), then TRIAL/checkpoints/last.safetensors of each exploit
 
 Each is written whole, in this order, and read again before the next step. So whatever is killed, a decision is made
-once and each exchange is done once: nobody goes on before all of a population have arrived and have exchanged, and
-until then the checkpoint that a trial gives is its last one, which nothing else has to keep.
+once and each exploit is done once. The epoch is a barrier: exploit and explore happen when every member has reached it,
+so the parent's last checkpoint is the one that is copied, and no other has to be kept.
 """
 
 import math
@@ -21,13 +21,13 @@ from lipkd.errors import LipkdError
 from lipkd.files import read_jsonl, write_jsonl
 from lipkd.lock import only_one
 from lipkd.training.train import ORPHAN_S
-from lipkd.trial import ENDED, Takeover, TrialFolder
+from lipkd.trial import ENDED, TrialFolder
 from tuning import stop_request
-from tuning.execution.trainable import reported
-from tuning.pbt.population import choose, populations, values_now
+from tuning.pbt.lineage import Exploit, lineage_file, read_lineage
+from tuning.pbt.population import choose_exploits, populations, values_now
 from tuning.plan.planner import Planned
 from tuning.plan.sweep_config import SweepConfig
-from tuning.sweep_folder import SweepRecord
+from tuning.sweep_folder import SweepRecord, reported
 
 # Trains trials to the epochs that the mapping gives by name (to their ends where it gives none), within so many
 # seconds; it may end earlier, and leaves what is not done as it is.
@@ -40,15 +40,15 @@ class Decision:
 
     epoch: int
     scores: dict[str, float]
-    takeovers: dict[str, Takeover]
+    exploits: dict[str, Exploit]
 
     def to_json(self) -> dict[str, Any]:
-        rows = [{"trial": name, **takeover.to_json()} for name, takeover in self.takeovers.items()]
-        return {"epoch": self.epoch, "scores": self.scores, "takeovers": rows}
+        rows = [{"trial": name, **exploit.to_json()} for name, exploit in self.exploits.items()]
+        return {"epoch": self.epoch, "scores": self.scores, "exploits": rows}
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Decision":
-        return cls(row["epoch"], row["scores"], {t["trial"]: Takeover.from_json(t) for t in row["takeovers"]})
+        return cls(row["epoch"], row["scores"], {e["trial"]: Exploit.from_json(e) for e in row["exploits"]})
 
 
 def decisions_file(folder: Path) -> Path:
@@ -171,43 +171,45 @@ class _Generations:
             metrics = {report.step: report.metrics for report in folder.reports()}[epoch]
             scores[trial.name] = reported(epoch, metrics, sweep.metric, sweep.mode)[sweep.metric]
             values[trial.name] = values_now(trial.config, folder, scheduler.mutate, epoch)
-        chosen = choose(scores, values, scheduler, mode=sweep.mode, seed=sweep.sampler_seed, epoch=epoch)
+        chosen = choose_exploits(scores, values, scheduler, mode=sweep.mode, seed=sweep.sampler_seed, epoch=epoch)
         rows = [*decisions(self.record.folder), Decision(epoch, scores, chosen)]
         write_jsonl(decisions_file(self.record.folder), [row.to_json() for row in rows])
 
     def _exchange(self, population: list[Planned]) -> None:
-        """Do what was decided last, as far as it is not done: before that nobody has gone on."""
+        """Do what was decided last, as far as it is not done; no trial has gone on before that."""
         for decision in self._of(population)[-1:]:
-            for name, takeover in decision.takeovers.items():
-                if take_over(TrialFolder(self.record.folder / name), takeover):
-                    changed = ", ".join(f"{key} {value:g}" for key, value in takeover.values.items())
-                    print(f"takeover {name}: after epoch {takeover.epoch} from {takeover.donor}; {changed}", flush=True)
+            for name, exploit in decision.exploits.items():
+                if copy_parent(TrialFolder(self.record.folder / name), exploit):
+                    changed = ", ".join(f"{key} {value:g}" for key, value in exploit.values.items())
+                    print(f"exploit  {name}: after epoch {exploit.epoch} from {exploit.parent}; {changed}", flush=True)
 
 
-def take_over(folder: TrialFolder, takeover: Takeover) -> bool:
-    """Let a trial go on from another's weights; False when that has been done before.
+def copy_parent(folder: TrialFolder, exploit: Exploit) -> bool:
+    """Let a trial go on from its parent's weights; False when that has been done before.
 
-    Parameters, averages and the optimiser's state become those of the donor; the trial keeps its journal and its best.
-    Raises LipkdError when the donor is no longer where it was, which only somebody else can have done.
+    Parameters, averages and the optimiser's state become those of the parent; the trial keeps its journal and its best,
+    and its state says that it is not comparable. Raises LipkdError when the parent is no longer at that epoch, which
+    only another process can have caused.
     """
     if not reached(folder):
         return False  # its checkpoint is gone or damaged; the training loop says so
-    mine = checkpoint.load_info(folder.checkpoint("last"))
-    done = {change["after"]: change["values"].items() for change in mine["config"]["schedule"]}
-    if takeover.values.items() <= done.get(takeover.epoch, {}.items()):
+    own = checkpoint.load_info(folder.checkpoint("last"))
+    done = {change["after"]: change["values"].items() for change in own["config"]["schedule"]}
+    if exploit.values.items() <= done.get(exploit.epoch, {}.items()):
         return False
     with only_one(folder.lock, f"trial {folder.path}", wait=ORPHAN_S):
-        lineage = folder.lineage()
-        if all(earlier.epoch != takeover.epoch for earlier in lineage):
-            lineage.append(takeover)
-            write_jsonl(folder.lineage_file, [row.to_json() for row in lineage])
+        lineage = read_lineage(folder)
+        if all(earlier.epoch != exploit.epoch for earlier in lineage):
+            lineage.append(exploit)
+            write_jsonl(lineage_file(folder), [row.to_json() for row in lineage])
+        folder.set_incomparable(exploit.reason())
         scheduled = with_changes(folder.config(), (row.change() for row in lineage)).to_json()
-        donor = TrialFolder(folder.path.parent / takeover.donor)
-        tensors, theirs = checkpoint.load(donor.checkpoint("last"))
-        if not theirs["epoch"] == mine["epoch"] == takeover.epoch:
+        parent = TrialFolder(folder.path.parent / exploit.parent)
+        tensors, copied = checkpoint.load(parent.checkpoint("last"))
+        if not copied["epoch"] == own["epoch"] == exploit.epoch:
             raise LipkdError(
-                f"trial {folder.name}: was to take over the weights that {takeover.donor} had after epoch "
-                f"{takeover.epoch}, and they are at epochs {mine['epoch']} and {theirs['epoch']}"
+                f"trial {folder.name}: was to go on from the weights that {exploit.parent} had after epoch "
+                f"{exploit.epoch}, and they are at epochs {own['epoch']} and {copied['epoch']}"
             )
-        checkpoint.save(folder.checkpoint("last"), tensors, {**mine, "config": scheduled})
+        checkpoint.save(folder.checkpoint("last"), tensors, {**own, "config": scheduled})
         return True

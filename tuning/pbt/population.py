@@ -1,9 +1,10 @@
-"""Population-based training (Jaderberg et al. 2017), in step: who takes over whose weights, and what changes with them.
+"""Population-based training (Jaderberg et al. 2017), in step: which trial copies which, and its new values.
 
     a population = trials of a sweep that differ in nothing but what is mutated
     after every `every_epochs` epochs, once all of a population are there:
-        rank them by the metric → each of the worst quantile takes over one of the best quantile (truncation selection)
-        each mutated value of that one: drawn anew with probability `resample`, else moved one step up or down
+        rank them by the metric
+        exploit: each of the worst quantile copies one of the best quantile (truncation selection)
+        explore: each mutated value of its parent is drawn anew with probability `resample`, else moved one step
 
 Everything here is a pure function of scores, values and (sampler_seed, epoch, trial): the same sweep makes the same
 choices on any machine, however often it is killed (tuning/pbt/generations.py does what is decided here).
@@ -20,7 +21,8 @@ from lipkd.config.schedule import config_at, scheduled_keys, value_of, with_chan
 from lipkd.config.trial_config import MACHINE, TrialConfig, changeable
 from lipkd.errors import LipkdError
 from lipkd.seeds import derive
-from lipkd.trial import Takeover, TrialFolder
+from lipkd.trial import TrialFolder
+from tuning.pbt.lineage import Exploit, schedule_changes
 from tuning.plan.planner import Planned
 from tuning.plan.space import Choice, Dimension, Space, draw, values_at
 from tuning.plan.sweep_config import SchedulerConfig
@@ -31,8 +33,8 @@ Values = dict[str, int | float]
 
 
 def populations(trials: Iterable[Planned], mutated: Iterable[str]) -> list[list[Planned]]:
-    """The trials that can take over from each other, in order: equal but for the mutated keys. So each seed, each
-    method and each width is a population of its own, and the weights of one fit all of its trials."""
+    """The trials whose weights fit each other, in order: equal but for the mutated keys. So each seed, each method and
+    each width is a population of its own."""
     keys = {*mutated, *MACHINE}
     found: dict[str, list[Planned]] = {}
     for trial in trials:
@@ -52,7 +54,7 @@ def check(trials: Sequence[Planned], scheduler: SchedulerConfig, where: str) -> 
         if training.epochs <= scheduler.every_epochs:
             raise LipkdError(
                 f"{where}: scheduler.every_epochs = {scheduler.every_epochs}: has to be below training.epochs = "
-                f"{training.epochs}, or nobody ever takes over anything"
+                f"{training.epochs}, or no trial ever copies another"
             )
         if training.patience:
             raise LipkdError(f"{where}: training.patience = {training.patience}: has to be 0 in a population")
@@ -69,12 +71,12 @@ def check(trials: Sequence[Planned], scheduler: SchedulerConfig, where: str) -> 
 
 
 def values_now(config: TrialConfig, folder: TrialFolder, keys: Iterable[str], epoch: int) -> Values:
-    """What the mutated keys of a trial are after an epoch, with all that it has taken over."""
-    now = config_at(with_changes(config, (t.change() for t in folder.lineage())), epoch)
+    """The values of the mutated keys of a trial after an epoch, with those of its exploits."""
+    now = config_at(with_changes(config, schedule_changes(folder)), epoch)
     return {key: value_of(now, key) for key in keys}
 
 
-def choose(
+def choose_exploits(
     scores: Mapping[str, float],
     values: Mapping[str, Values],
     scheduler: SchedulerConfig,
@@ -82,11 +84,11 @@ def choose(
     mode: str,
     seed: int,
     epoch: int,
-) -> dict[str, Takeover]:
-    """Who of a population takes over from whom after an epoch: trial → what it takes over.
+) -> dict[str, Exploit]:
+    """The exploits of a population after an epoch: trial → whose weights it copies, and its new values.
 
     `scores` and `values` are those of the trials that are there, in order; of equal scores the earlier ranks higher.
-    Nobody takes over from one that is not better.
+    Only a strictly better trial is copied.
     """
     sign = 1 if mode == "min" else -1
     ranked = sorted(scores, key=lambda name: sign * scores[name])
@@ -96,9 +98,9 @@ def choose(
         better = [other for other in ranked[:count] if sign * scores[other] < sign * scores[name]]
         if better:
             rng = np.random.default_rng(derive(seed, "population", epoch, name))
-            donor = better[int(rng.integers(len(better)))]
-            changed = explore(values[donor], scheduler.mutate, scheduler.resample, rng)
-            chosen[name] = Takeover(epoch, donor, values[name], changed)
+            parent = better[int(rng.integers(len(better)))]
+            changed = explore(values[parent], scheduler.mutate, scheduler.resample, rng)
+            chosen[name] = Exploit(epoch, parent, values[name], changed)
     return chosen
 
 
@@ -108,7 +110,7 @@ def quantile_of(count: int, quantile: float) -> int:
 
 
 def explore(values: Values, mutate: Space, resample: float, rng: np.random.Generator) -> Values:
-    """New values near those of a donor: each drawn anew with probability `resample`, else moved one step."""
+    """New values near those of the parent: each drawn anew with probability `resample`, else moved one step."""
     found: Values = {}
     for key, dimension in mutate.items():
         moved = None if rng.random() < resample else _step(values[key], dimension, up=rng.random() < 0.5)

@@ -13,7 +13,7 @@ from statistics import median
 
 from lipkd.errors import LipkdError
 from lipkd.lock import is_held
-from lipkd.trial import ENDED, Report, TrialFolder
+from lipkd.trial import ENDED, Report
 from tuning import stop_request
 from tuning.plan.planner import Planned
 from tuning.status.result_table import columns
@@ -96,14 +96,8 @@ def _trial(record: SweepRecord, trial: Planned, alive: bool) -> TrialStatus:
         last.get("val/wer"),
         last.get("best/wer"),
         seconds_per_epoch(reports),
-        (" ".join(str(folder.state()["reason"]).split()) or _origin(folder)) if begun else "",
+        (" ".join(str(folder.state()["reason"]).split()) or folder.incomparable_reason()) if begun else "",
     )
-
-
-def _origin(folder: TrialFolder) -> str:
-    """Whose weights a trial of a population goes on from; empty for its own."""
-    lineage = folder.lineage()
-    return f"since epoch {lineage[-1].epoch} from {lineage[-1].donor}" if lineage else ""
 
 
 def seconds_per_epoch(reports: Sequence[Report]) -> float | None:

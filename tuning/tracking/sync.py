@@ -204,8 +204,8 @@ class Syncer:
 
         tags = {"lipkd.state": state["state"] if stands in ENDED else stands, "lipkd.reason": str(state["reason"])}
         tags["lipkd.store_digest"] = str(trial.split().get("store_digest", ""))
-        if lineage := trial.lineage():
-            tags |= {"lipkd.donor": lineage[-1].donor, "lipkd.takeovers": str(len(lineage))}
+        if incomparable := trial.incomparable_reason():
+            tags |= {"lipkd.comparable": "false", "lipkd.incomparable_reason": incomparable}
         status = STATUS.get(stands, cursor.status)
         if (status, tags) == (cursor.status, cursor.tags):
             return

@@ -42,7 +42,10 @@ def test_a_bar_says_its_share() -> None:
 
 
 def test_importance_is_told_from_what_its_configuration_explains() -> None:
-    others = [trial("dml", 2, 0.1, state="stopped"), dataclasses.replace(trial("dml", 2, 0.1), donor="another")]
+    others = [
+        trial("dml", 2, 0.1, state="stopped"),
+        dataclasses.replace(trial("dml", 2, 0.1), incomparable_reason="it went on from another"),
+    ]
     assert told_from([*grid(), *others]) == grid()
 
 

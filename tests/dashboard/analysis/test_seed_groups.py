@@ -31,9 +31,9 @@ def test_seeds_and_machines_make_no_setting() -> None:
     assert controls(found) == {"attention ×2, width 1": found[1]}
 
 
-def test_a_trial_of_a_population_is_like_no_other() -> None:
-    """It went on from another's weights, so its configuration does not say what it is: no mean, no pair, no control."""
-    taker = dataclasses.replace(trial("attention", 2, 0.1, seed=3), donor="attention-better")
+def test_a_trial_that_is_not_comparable_is_like_no_other() -> None:
+    """Its configuration does not say what it is: no mean, no pair, no control."""
+    taker = dataclasses.replace(trial("attention", 2, 0.1, seed=3), incomparable_reason="it went on from better")
     found = settings([*TRIALS, taker])
     assert [(s.seeds, s.label) for s in found][:2] == [
         (1, f"attention ×2, width 1, trial {taker.name}"),
@@ -42,7 +42,7 @@ def test_a_trial_of_a_population_is_like_no_other() -> None:
     assert controls(found) == {found[1].label: found[2]}
     paired = [*TRIALS, taker, trial("vanilla", 1, 0.5, seed=3)]
     assert [gain.pairs for gain in gains(paired, "vanilla")] == [2]
-    assert leaderboard_rows([taker])[0]["reason"] == "went on from attention-better"
+    assert leaderboard_rows([taker])[0]["reason"] == "it went on from better"
     with pytest.raises(LipkdError, match="7 trials have finished"):
         importances([*(trial("dml", 2, seed / 10, seed=seed) for seed in range(7)), taker])
 

@@ -14,11 +14,11 @@ from lipkd.config.trial_config import validate
 from lipkd.errors import LipkdError
 from tests.tuning.trials import trial_config, write_trial
 from tuning.execution.engine import Standin, ask_a_node, cluster, make_scheduler, plain_workers, run_trials
-from tuning.execution.trainable import PENALTY, STALLED, record_failure, reported, train_trial
+from tuning.execution.trainable import STALLED, record_failure, train_trial
 from tuning.gpu.shares import Shares
 from tuning.plan.planner import Planned
 from tuning.plan.sweep_config import SweepConfig
-from tuning.sweep_folder import SweepRecord
+from tuning.sweep_folder import PENALTY, SweepRecord, reported
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:", ":6379"])

@@ -17,11 +17,12 @@ from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.files import write_json, write_jsonl
 from lipkd.training.train import fit
-from lipkd.trial import Journal, Takeover, TrialFolder
+from lipkd.trial import Journal, TrialFolder
 from tests.measured import numbers
 from tests.tuning.trials import trial_config, write_trial
 from tuning.pbt.best_schedule import best_trial, config_behind
-from tuning.pbt.generations import decisions, reached, refuse_strangers, run_generations, take_over
+from tuning.pbt.generations import copy_parent, decisions, reached, refuse_strangers, run_generations
+from tuning.pbt.lineage import Exploit, lineage_file, read_lineage, schedule_changes
 from tuning.plan.planner import Planned, Planner
 from tuning.plan.sweep_config import SweepConfig, load_sweep
 from tuning.sweep_folder import SweepRecord, begin, driver_lock
@@ -66,7 +67,7 @@ class Trainer:
 
     def train(self, trial: Planned, until: int) -> None:
         folder = self.record.trial_folder(trial)
-        config = with_changes(trial.config, (t.change() for t in folder.lineage()))
+        config = with_changes(trial.config, schedule_changes(folder))
         weights: list[float] = []
         if folder.checkpoint("last").is_file():
             tensors, info = checkpoint.load(folder.checkpoint("last"))
@@ -104,13 +105,13 @@ def picture(record: SweepRecord) -> dict[str, Any]:
         folder = record.trial_folder(trial)
         tensors, info = checkpoint.load(folder.checkpoint("last"))
         metrics = [(r.step, r.metrics) for r in folder.reports()]
-        lineage = [t.to_json() for t in folder.lineage()]
+        lineage = [e.to_json() for e in read_lineage(folder)]
         found[trial.name] = (metrics, lineage, tensors["model/rates"].tolist(), info, folder.state()["state"])
     return found
 
 
 def test_a_population_by_hand(tmp_path: Path) -> None:
-    """At epochs 2 and 4 the worst of four takes over from the best; nothing happens at the end, epoch 6.
+    """At epochs 2 and 4 the worst of four copies the best; nothing happens at the end, epoch 6.
 
     Errors at epoch 2, the distances of 1e-2, 1e-3, 2e-3 and 1e-1 from 1e-3 in powers of ten: 1, 0, 0.3, 2.
     So the last goes on with the weights of the second, and at epoch 4 its mean is at most half of the step that its
@@ -123,22 +124,22 @@ def test_a_population_by_hand(tmp_path: Path) -> None:
     one, two = decisions(tmp_path)
     assert one.epoch == 2 and two.epoch == 4
     assert list(one.scores.values()) == pytest.approx([1, 0, math.log10(2), 2])
-    assert list(one.takeovers) == [last.name]
-    takeover = one.takeovers[last.name]
-    assert takeover.donor == second.name and takeover.before == {RATE: 0.1}
-    assert takeover.values[RATE] in (pytest.approx(1.2e-3), pytest.approx(8e-4))
-    assert {name: t.donor for name, t in two.takeovers.items()} == {first.name: second.name}
+    assert list(one.exploits) == [last.name]
+    exploit = one.exploits[last.name]
+    assert exploit.parent == second.name and exploit.before == {RATE: 0.1}
+    assert exploit.values[RATE] in (pytest.approx(1.2e-3), pytest.approx(8e-4))
+    assert {name: e.parent for name, e in two.exploits.items()} == {first.name: second.name}
     folders = [record.trial_folder(trial) for trial in record.trials]
-    assert [[t.epoch for t in folder.lineage()] for folder in folders] == [[4], [], [], [2]]
+    assert [[e.epoch for e in read_lineage(folder)] for folder in folders] == [[4], [], [], [2]]
     weights = [checkpoint.load(folder.checkpoint("last"))[0]["model/rates"].tolist() for folder in folders]
-    new = takeover.values[RATE]
+    new = exploit.values[RATE]
     assert weights[1] == [1e-3] * 6 and weights[2] == [2e-3] * 6 and weights[3] == [1e-3] * 2 + [new] * 4
-    assert weights[0] == [1e-3] * 4 + [folders[0].lineage()[0].values[RATE]] * 2
+    assert weights[0] == [1e-3] * 4 + [read_lineage(folders[0])[0].values[RATE]] * 2
     for trial, folder in zip(record.trials, folders, strict=True):
         assert [report.step for report in folder.reports()] == [1, 2, 3, 4, 5, 6]
         assert folder.config() == trial.config  # what it began with
         assert folder.state()["state"] == "finished"
-    assert folders[3].reports()[1].metrics["val/wer"] == 2.0  # its own, before it took over
+    assert folders[3].reports()[1].metrics["val/wer"] == 2.0  # its own, before it copied another
     assert run(record).calls == []
 
 
@@ -266,20 +267,20 @@ def test_another_step_between_exchanges_takes_effect_where_the_trials_are(tmp_pa
     assert run(record, every_epochs=3).calls == [(list(RATES), [EPOCHS] * 4)]
 
 
-def test_a_donor_that_has_gone_on_by_other_means_is_noticed(tmp_path: Path) -> None:
+def test_a_parent_that_has_gone_on_by_other_means_is_noticed(tmp_path: Path) -> None:
     record = population(tmp_path)
     trainer = Trainer(record)
     one, two, *_ = record.trials
     trainer.train(one, 2)
     trainer.train(two, 3)
     with pytest.raises(LipkdError, match=r"had after epoch 2, and they are at epochs 2 and 3"):
-        take_over(record.trial_folder(one), Takeover(2, two.name, {RATE: 1e-2}, {RATE: 1e-3}))
+        copy_parent(record.trial_folder(one), Exploit(2, two.name, {RATE: 1e-2}, {RATE: 1e-3}))
 
 
 def test_a_damaged_checkpoint_costs_its_trial_and_not_the_sweep(tmp_path: Path) -> None:
     record = population(tmp_path)
     run(record, Trainer(record, stops=8))
-    [name] = decisions(tmp_path)[0].takeovers
+    [name] = decisions(tmp_path)[0].exploits
     TrialFolder(tmp_path / name).checkpoint("last").write_bytes(b"not a checkpoint")
     with pytest.raises(
         LipkdError, match="not a checkpoint of lipkd"
@@ -288,16 +289,16 @@ def test_a_damaged_checkpoint_costs_its_trial_and_not_the_sweep(tmp_path: Path) 
 
 
 def test_the_schedule_behind_a_trial_is_followed_back_to_where_its_weights_began(tmp_path: Path) -> None:
-    """b took over from a after epoch 2, c from b after 4, and b from somebody else after 4, when c had its weights."""
+    """b copied a after epoch 2, c copied b after 4, and b from somebody else after 4, when c had its weights."""
     folders = {}
     for name, rate in zip("abc", RATES, strict=False):
         config = trial_config(training={"epochs": 9, "learning_rate": rate})
         folders[name] = write_trial(tmp_path, [0.9, 0.8, 0.5, 0.7, 0.6], config=config, name=name)
     for name, rows in {
-        "b": [Takeover(2, "a", {RATE: 1}, {RATE: 0.2}), Takeover(4, "x", {RATE: 1}, {RATE: 0.3})],
-        "c": [Takeover(4, "b", {RATE: 1}, {RATE: 0.4})],
+        "b": [Exploit(2, "a", {RATE: 1}, {RATE: 0.2}), Exploit(4, "x", {RATE: 1}, {RATE: 0.3})],
+        "c": [Exploit(4, "b", {RATE: 1}, {RATE: 0.4})],
     }.items():
-        write_jsonl(folders[name].lineage_file, [row.to_json() for row in rows])
+        write_jsonl(lineage_file(folders[name]), [row.to_json() for row in rows])
 
     def behind(name: str, epoch: int) -> tuple[float, list[tuple[int, float | int]]]:
         config = config_behind(folders[name], epoch)
@@ -352,18 +353,19 @@ def test_the_best_schedule_trained_again_is_the_best_trial_to_the_bit(
     def train(trials: list[Planned], until: Mapping[str, int], seconds: float | None) -> None:
         for trial in trials:
             path = record.trial_folder(trial).path
-            fit(trial.config, path, until=until.get(trial.name), watched=plan.stopping.mutate)
+            changes = schedule_changes(record.trial_folder(trial))
+            fit(trial.config, path, until=until.get(trial.name), changes=changes, watched=plan.stopping.mutate)
 
     run_generations(plan, record, record.trials, list(record.trials), train)
-    taken = {d.epoch: [(name, t.donor) for name, t in d.takeovers.items()] for d in decisions(folder)}
+    taken = {d.epoch: [(name, e.parent) for name, e in d.exploits.items()] for d in decisions(folder)}
     assert [len(taken[epoch]) for epoch in (2, 4)] == [1, 1]
     taker = TrialFolder(folder / taken[4][0][0])
     again = fit(config_behind(taker, 6), tmp_path / "again")
     mine = trained(taker.path)
-    donor = trained(folder / taken[4][0][1])
-    assert trained(tmp_path / "again")[4:] == mine[4:] and mine[3] != donor[3]
-    assert trained(tmp_path / "again")[2:4] == donor[2:4]
-    assert again["schedule/cohort.weight"] == taker.lineage()[-1].values["cohort.weight"]
+    parent = trained(folder / taken[4][0][1])
+    assert trained(tmp_path / "again")[4:] == mine[4:] and mine[3] != parent[3]
+    assert trained(tmp_path / "again")[2:4] == parent[2:4]
+    assert again["schedule/cohort.weight"] == read_lineage(taker)[-1].values["cohort.weight"]
     assert all(f"schedule/{key}" in r.metrics for key in plan.stopping.mutate for r in taker.reports())
     # What the sweep's end tells the reader to do gives the best value that any trial had.
     winner, epoch, value = best_trial(folder, plan)

@@ -1,4 +1,4 @@
-"""Who takes over from whom, and with which values, worked out by hand."""
+"""Which trial copies which, and with which values, worked out by hand."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import pytest
 
 from lipkd.config.trial_config import validate
 from lipkd.errors import LipkdError
-from lipkd.trial import Takeover
 from tests.tuning.trials import trial_config
-from tuning.pbt.population import check, choose, explore, populations, quantile_of
+from tuning.pbt.lineage import Exploit
+from tuning.pbt.population import check, choose_exploits, explore, populations, quantile_of
 from tuning.plan.planner import Planned
 from tuning.plan.sweep_config import SchedulerConfig
 
@@ -46,11 +46,11 @@ def test_how_many_are_at_either_end(count: int, quantile: float, expected: int) 
 
 def chosen(scores: dict[str, float], quantile: float = 0.25, *, mode: str = "min", seed: int = 0) -> dict[str, str]:
     values = {name: {RATE: 0.001} for name in scores}
-    takeovers = choose(scores, values, scheduler(quantile=quantile), mode=mode, seed=seed, epoch=2)
-    return {name: takeover.donor for name, takeover in takeovers.items()}
+    exploits = choose_exploits(scores, values, scheduler(quantile=quantile), mode=mode, seed=seed, epoch=2)
+    return {name: exploit.parent for name, exploit in exploits.items()}
 
 
-def test_the_worst_quantile_takes_over_from_the_best() -> None:
+def test_the_worst_quantile_copies_the_best() -> None:
     scores = {"a": 0.6, "b": 0.2, "c": 0.8, "d": 0.4}
     assert chosen(scores) == {"c": "b"}
     assert chosen(scores, mode="max") == {"b": "c"}
@@ -60,7 +60,7 @@ def test_the_worst_quantile_takes_over_from_the_best() -> None:
     assert chosen({"a": 0.1}) == chosen({}) == {}
 
 
-def test_nobody_takes_over_from_an_equal() -> None:
+def test_an_equal_is_not_copied() -> None:
     """In the first epochs of lip-reading every trial gets every word wrong."""
     assert chosen({"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0}, 0.5) == {}
     assert set(chosen({"a": 0.5, "b": 0.5, "c": 0.5, "d": 0.9}, 0.5)) == {"d"}
@@ -72,13 +72,13 @@ def test_what_is_chosen_follows_from_seed_epoch_and_trial_alone() -> None:
     scores = {name: i / 8 for i, name in enumerate("abcdefgh")}
     values = {name: {RATE: 0.001} for name in scores}
 
-    def choice(seed: int, epoch: int) -> dict[str, Takeover]:
-        return choose(scores, values, scheduler(), mode="min", seed=seed, epoch=epoch)
+    def choice(seed: int, epoch: int) -> dict[str, Exploit]:
+        return choose_exploits(scores, values, scheduler(), mode="min", seed=seed, epoch=epoch)
 
     assert choice(0, 2) == choice(0, 2)
     assert len({str(choice(seed, epoch)) for seed in (0, 1) for epoch in (2, 4)}) == 4
-    takeover = choice(0, 2)["h"]
-    assert takeover.epoch == 2 and takeover.before == {RATE: 0.001} and 1e-4 <= takeover.values[RATE] <= 1e-2
+    exploit = choice(0, 2)["h"]
+    assert exploit.epoch == 2 and exploit.before == {RATE: 0.001} and 1e-4 <= exploit.values[RATE] <= 1e-2
 
 
 @pytest.mark.parametrize(
