@@ -75,8 +75,16 @@ def _bench(arguments: argparse.Namespace) -> int:
 def _dashboard(arguments: argparse.Namespace) -> int:
     turns = 3 if arguments.turns is None else arguments.turns
     _at_least(trials=(arguments.trials, 1), epochs=(arguments.epochs, 1), turns=(turns, 1))
-    from dashboard.bench.made import Size
-    from dashboard.bench.measure import measure_dashboard
+    try:
+        from dashboard.bench.made import Size
+        from dashboard.bench.measure import measure_dashboard
+    except ModuleNotFoundError as error:
+        if error.name != "dashboard.bench":
+            raise
+        raise LipkdError(
+            "bench dashboard is not part of the wheel: it needs a checkout of lipkd with the extra dev "
+            "(pip install -e '.[dashboard,dev]')"
+        ) from error
 
     size = Size(arguments.trials, arguments.epochs, arguments.metrics)
     for line in measure_dashboard(size, turns=turns, keep=arguments.keep):

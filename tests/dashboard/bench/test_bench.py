@@ -3,11 +3,13 @@
 import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
+import dashboard
 from dashboard.analysis.seed_groups import controls, settings
 from dashboard.analysis.verdict import verdict
 from dashboard.bench import made, pages
@@ -95,6 +97,22 @@ def test_impossible_sizes_are_one_sentence(
 ) -> None:
     assert main(["bench", "dashboard", "--keep", str(tmp_path / "made"), *options]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_wheel_has_no_benchmark_of_the_pages_and_says_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It drives a browser on a made sweep, which is for who works on the dashboard."""
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "dashboard/bench" in project["tool"]["hatch"]["build"]["targets"]["wheel"]["exclude"]
+    for name in [name for name in sys.modules if name.startswith("dashboard.bench")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(dashboard, "__path__", [])  # nothing lies in the folder, as in a wheel without it
+    assert main(["bench", "dashboard"]) == 2
+    assert capsys.readouterr().err == (
+        "lipkd: bench dashboard is not part of the wheel: it needs a checkout of lipkd with the extra dev "
+        "(pip install -e '.[dashboard,dev]')\n"
+    )
 
 
 def test_without_playwright_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
