@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lipkd.text import LETTERS, Alphabet
+from lipkd.text import AUTO, LETTERS, Alphabet
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[float, Field(gt=0, le=8)]
@@ -25,8 +25,9 @@ class DataConfig(Strict):
     `random` holds out `val_share` and `test_share` of all clips; `unseen` holds out all clips of
     `val_speakers` and `test_speakers`; `overlapped` holds out `val_clips` and `test_clips` clips of
     every speaker. `crop` (height, width) resizes the store's pictures, `zoom` shows their middle only
-    (1/zoom of each side). Clips and speakers named in `exclude` take no part at all. `parse_config` fills in
-    `digest`, which says what the store holds, wherever it lies.
+    (1/zoom of each side). Clips and speakers named in `exclude` take no part at all. `alphabet` `auto` stands for the
+    letters of the training transcripts. `parse_config` fills them in, and `digest`, which says what the store holds,
+    wherever it lies.
     """
 
     store: str
@@ -46,7 +47,8 @@ class DataConfig(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "DataConfig":
-        Alphabet(self.alphabet)
+        if self.alphabet != AUTO:
+            Alphabet(self.alphabet)
         if self.scenario == "unseen" and not self.val_speakers:
             raise ValueError("scenario 'unseen' needs data.val_speakers")
         if both := set(self.val_speakers) & set(self.test_speakers):

@@ -26,7 +26,7 @@ from lipkd.config.sections import (
 )
 from lipkd.data.store import store_digest
 from lipkd.errors import LipkdError
-from lipkd.text import Alphabet, letters
+from lipkd.text import AUTO, Alphabet, letters
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -103,14 +103,16 @@ class TrialConfig(Strict):
     @model_validator(mode="after")
     def _sayable(self) -> "TrialConfig":
         for sentence in self.evaluation.sentences or ():
-            if self.evaluation.sentences != "train":
+            if self.evaluation.sentences != "train" and self.data.alphabet != AUTO:
                 Alphabet(self.data.alphabet).encode(sentence)
         return self
 
     def closed_list(self, transcripts: Iterable[str]) -> tuple[str, ...]:
         """The sentences to choose from, given those of the training clips; empty when there is no closed list."""
         sentences = self.evaluation.sentences
-        return tuple(sorted({letters(t) for t in transcripts})) if sentences == "train" else sentences or ()
+        if sentences == "train":
+            return tuple(sorted({letters(text, self.data.alphabet) for text in transcripts}))
+        return sentences or ()
 
     @property
     def widths(self) -> tuple[float, ...]:
@@ -170,13 +172,23 @@ class TrialConfig(Strict):
 def parse_config(value: Any, where: str = "configuration") -> TrialConfig:
     """A TrialConfig from plain data; raises LipkdError with one sentence that names every bad field.
 
-    The digests of the clip store and of the weights to start from, if any, are looked up; a configuration that has
+    The digests of the clip store and of the weights to start from, if any, and the letters of an alphabet `auto` are
+    looked up; a configuration that has
     them, such as every one on disk, can be read where store and weights are not. A store that is missing is no
     error here.
     """
     config = validate(TrialConfig, value, where)
     if config.data.digest is None and (digest := store_digest(config.data.store)):
         config = config.model_copy(update={"data": config.data.model_copy(update={"digest": digest})})
+    if config.data.alphabet == AUTO and config.data.digest is not None:
+        from lipkd.data.splits import training_letters  # which needs this package's sections
+
+        try:
+            characters = training_letters(config.data)
+        except LipkdError as error:
+            raise LipkdError(f"{where}: {error}") from error
+        content = config.to_json()
+        config = validate(TrialConfig, {**content, "data": {**content["data"], "alphabet": characters}}, where)
     if config.training.init_from is None or config.training.init_digest is not None:
         return config
     from lipkd.training.init_from import weights_digest  # torch, for those alone who need it

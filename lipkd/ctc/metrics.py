@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import jiwer
 
-from lipkd.text import Protocol, normalise
+from lipkd.text import LETTERS, Protocol, normalise
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,17 @@ class ErrorCounts:
         return self.right_sentences / self.sentences
 
 
-def count_errors(references: Sequence[str], hypotheses: Sequence[str], protocol: Protocol = "letters") -> ErrorCounts:
+def count_errors(
+    references: Sequence[str], hypotheses: Sequence[str], protocol: Protocol = "letters", characters: str = LETTERS
+) -> ErrorCounts:
     """Score hypotheses against references as given in the corpus.
 
-    Under `letters` both sides are reduced to letters and single spaces; under `as-written` the
-    reference keeps its capitals and punctuation. Raises ValueError when there is nothing to score or
+    Under `letters` both sides are what an alphabet of `characters` makes of them (lipkd/text.py); under `as-written`
+    the reference keeps its capitals and punctuation. Raises ValueError when there is nothing to score or
     a reference is empty.
     """
-    truth = [normalise(text, protocol) for text in references]
-    said = [normalise(text, protocol) for text in hypotheses]
+    truth = [normalise(text, protocol, characters) for text in references]
+    said = [normalise(text, protocol, characters) for text in hypotheses]
     if not truth or not all(truth):
         raise ValueError("references: need at least one, none of them empty")
     words = jiwer.process_words(truth, said)

@@ -20,7 +20,7 @@ from lipkd.ctc.tta import AS_TRAINED, Look
 from lipkd.data.augment import change_light, change_pictures, frame_indices
 from lipkd.data.store import Clip, ClipStore, Frames
 from lipkd.data.transforms import Channels, fitted, own_light, scaled, stacked, standardising, with_surroundings
-from lipkd.text import Alphabet, letters
+from lipkd.text import Alphabet
 
 IGNORE = -100  # a frame label that no loss counts
 CACHE_BYTES = 4 << 30
@@ -229,7 +229,7 @@ class ClipReader:
             return np.full(clip.n_frames, IGNORE, np.int64)
         labels = np.zeros(clip.n_frames, np.int64)
         for word, first, end in clip.words:
-            labels[first:end] = self.vocabulary.get(letters(word), IGNORE)
+            labels[first:end] = self.vocabulary.get(self.alphabet.letters(word), IGNORE)
         return labels
 
 

@@ -4,12 +4,14 @@ The split is made from clip ids before any augmentation, so no copy of a validat
 """
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from lipkd.config.sections import DataConfig
 from lipkd.data.store import Clip, ClipStore
 from lipkd.errors import LipkdError
+from lipkd.text import Alphabet, letters_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,26 @@ def make_split(store: ClipStore, data: DataConfig) -> Split:
         if not ids[name]:
             raise LipkdError(f"data.scenario {data.scenario!r} on {store.path}: the split leaves no clip for {name!r}")
     return Split(**ids)
+
+
+@lru_cache(maxsize=64)
+def training_letters(data: DataConfig) -> str:
+    """The letters of the training transcripts of a split, for an alphabet `auto`; raises LipkdError where a held-out
+    clip has others. Cached by the configuration, whose digest says what the store holds."""
+    store = ClipStore.open(data.store)
+    if data.digest not in (None, store.meta["digest"]):
+        raise LipkdError(f"clip store {store.path}: holds other clips than when this was planned")
+    split = make_split(store, data)
+    text = {clip.id: clip.text for clip in store.clips}
+    characters = letters_of(text[clip] for clip in split.train)
+    alphabet = Alphabet(characters)
+    for clip in (*split.val, *split.test):
+        if outside := alphabet.outside(text[clip]):
+            raise LipkdError(
+                f"data.alphabet 'auto': clip {clip}, which is held out, has {outside!r}, and no training clip has; "
+                "name it in data.exclude, or write the letters in data.alphabet"
+            )
+    return characters
 
 
 def _taken(store: ClipStore, data: DataConfig) -> list[Clip]:

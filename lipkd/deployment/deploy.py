@@ -43,7 +43,11 @@ def choose_peer(folder: TrialFolder, asked: int | None) -> tuple[int, ErrorCount
     if not rows:
         raise LipkdError(f"trial {folder.name}: has no predictions yet, so there is no best peer to deploy")
     references = [row["reference"] for row in rows]
-    peers = [count_errors(references, list(said)) for said in zip(*(row["hypotheses"] for row in rows), strict=True)]
+    characters = folder.config().data.alphabet
+    peers = [
+        count_errors(references, list(hypotheses), characters=characters)
+        for hypotheses in zip(*(row["hypotheses"] for row in rows), strict=True)
+    ]
     if asked is None:
         best = min(range(len(peers)), key=lambda i: (peers[i].wer, peers[i].cer, i))
         why = "lowest WER, then CER, on the validation clips" if len(peers) > 1 else "the only peer"

@@ -250,11 +250,14 @@ def _same_but_for_the_cohort(one: Readable, other: Readable, *, cohort: bool = F
 def _edits(trial: Readable, rate: Rate, width: float | None) -> NDArray[np.float64]:
     """(2, clips): edits of the best epoch, averaged over the peers (of a width), and reference lengths."""
     process = jiwer.process_words if rate == "wer" else jiwer.process_characters
-    taken = [width is None or own == width for own in trial.config().widths]
+    config = trial.config()
+    taken = [width is None or own == width for own in config.widths]
+    characters = config.data.alphabet
     columns = []
     for row in sorted(trial.read_predictions("best"), key=lambda row: str(row["id"])):
-        truth = normalise(row["reference"], "letters")
-        outputs = [process(truth, normalise(said, "letters")) for said in compress(row["hypotheses"], taken)]
+        truth = normalise(row["reference"], "letters", characters)
+        hypotheses = [normalise(text, "letters", characters) for text in compress(row["hypotheses"], taken)]
+        outputs = [process(truth, hypothesis) for hypothesis in hypotheses]
         edits = np.mean([o.substitutions + o.deletions + o.insertions for o in outputs])
         columns.append((edits, outputs[0].hits + outputs[0].substitutions + outputs[0].deletions))
     return np.array(columns, dtype=np.float64).T

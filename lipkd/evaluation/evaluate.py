@@ -26,25 +26,26 @@ from lipkd.device import autocast, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluation.peer_metrics import instruments
 from lipkd.model.cohort import Cohort
-from lipkd.text import Alphabet, Protocol
+from lipkd.text import LETTERS, Alphabet, Protocol
 from lipkd.trial import TrialFolder
 
 
 @dataclass(frozen=True)
 class Reading:
     """What a cohort says of some clips: rows as in `predictions/*.jsonl`, posteriors (P, T, V) float16 per
-    clip id, and the mean CTC loss over clips (nats per letter) of the peers and of the ensemble."""
+    clip id, the mean CTC loss over clips (nats per letter) of the peers and of the ensemble, and the alphabet."""
 
     rows: list[dict[str, Any]]
     posteriors: dict[str, Tensor]
     ctc: float
     ctc_ensemble: float
+    characters: str = LETTERS
 
     def count(self, protocol: Protocol) -> tuple[list[ErrorCounts], ErrorCounts]:
         """Error counts of every peer, and of the ensemble."""
         references = [row["reference"] for row in self.rows]
         return self._peers("hypotheses", protocol), count_errors(
-            references, [r["ensemble"] for r in self.rows], protocol
+            references, [r["ensemble"] for r in self.rows], protocol, self.characters
         )
 
     def count_closed_list(self) -> list[ErrorCounts]:
@@ -54,7 +55,10 @@ class Reading:
     def _peers(self, column: str, protocol: Protocol) -> list[ErrorCounts]:
         references = [row["reference"] for row in self.rows]
         n_peers = len(self.rows[0][column])
-        return [count_errors(references, [row[column][i] for row in self.rows], protocol) for i in range(n_peers)]
+        return [
+            count_errors(references, [row[column][i] for row in self.rows], protocol, self.characters)
+            for i in range(n_peers)
+        ]
 
 
 @torch.no_grad()
@@ -99,7 +103,7 @@ def read_clips(
                 row["closed_list"] = [texts[index] for texts in chosen]
             rows.append({**row, "ensemble": together[index]})
             posteriors[clip.id] = probabilities[index, :, : clip.n_frames].contiguous()
-    return Reading(rows, posteriors, fmean(losses), fmean(losses_together))
+    return Reading(rows, posteriors, fmean(losses), fmean(losses_together), reader.alphabet.characters)
 
 
 def rates(reading: Reading) -> dict[str, float]:

@@ -38,7 +38,7 @@ from lipkd.model.cohort import Cohort
 from lipkd.model.cost import peer_costs
 from lipkd.provenance import start_entry
 from lipkd.seeds import generator
-from lipkd.text import Alphabet, letters
+from lipkd.text import Alphabet
 from lipkd.training.ema import averaged_copy, follow
 from lipkd.training.init_from import find_source, start_from
 from lipkd.training.optimizer import CohortOptimizer, learning_rate
@@ -123,9 +123,10 @@ class Trainer:
         self.train_clips = [by_id[i] for i in split.train]
         self.val_clips = [by_id[i] for i in split.val]
         self.sentences = config.closed_list(clip.text for clip in self.train_clips)
-        words = sorted({letters(word) for clip in self.train_clips for word, _, _ in clip.words})
+        alphabet = Alphabet(config.data.alphabet)
+        words = sorted({alphabet.letters(word) for clip in self.train_clips for word, _, _ in clip.words})
         vocabulary = {word: index for index, word in enumerate(words, 1)} if config.training.word_weight else {}
-        self.reader = ClipReader(store, Alphabet(config.data.alphabet), config.data.crop, vocabulary, config.data.zoom)
+        self.reader = ClipReader(store, alphabet, config.data.crop, vocabulary, config.data.zoom)
         self.picture = (*self.reader.size, int(store.meta["channels"]))
         cohort = Cohort(config, picture=self.picture, n_words=len(vocabulary))
         self.cohort = cohort.to(self.device)

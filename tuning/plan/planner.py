@@ -142,10 +142,11 @@ def check_data(trials: Iterable[Planned], where: str) -> None:
     try:
         for config in _first_of_each(trials, "data"):
             store = ClipStore.open(config.data.store)
-            make_split(store, config.data)
+            split = make_split(store, config.data)
             alphabet = Alphabet(config.data.alphabet)
-            for clip in store.clips:
-                alphabet.encode(clip.text)
+            text = {clip.id: clip.text for clip in store.clips}
+            for clip in (*split.train, *split.val, *split.test):
+                alphabet.encode(text[clip])
         for config in _first_of_each(trials, "data", "network", "cohort"):
             meta = ClipStore.open(config.data.store).meta
             height, width = config.data.crop or (meta["height"], meta["width"])

@@ -15,7 +15,7 @@ from lipkd.ctc.losses import ctc_per_clip
 from lipkd.ctc.metrics import corpus_bleu
 from lipkd.data.loader import Batch
 from lipkd.model.methods.teaching import Teaching
-from lipkd.text import Alphabet, letters
+from lipkd.text import Alphabet
 
 FEATURES = 4  # CER, WER, 1 - BLEU and ln(1 + CTC per letter): all 0 for a perfect prediction
 LARGEST = 2.0  # of a rate: insertions can push it far above 1 early on, when only CTC still tells peers apart
@@ -50,7 +50,7 @@ def prediction_features(logits: Tensor, batch: Batch, alphabet: Alphabet) -> Ten
     ctc = ctc_per_clip(logits, batch.lengths, batch.targets, batch.target_lengths)
     rates = []
     for clip, said in zip(batch.clips, greedy(logits, batch.lengths, alphabet), strict=True):
-        true = letters(clip.text)
+        true = alphabet.letters(clip.text)
         bleu = corpus_bleu([true.split()], [said.split()])
         rates.append([jiwer.cer(true, said), jiwer.wer(true, said), 1 - bleu])
     return torch.cat([torch.tensor(rates, device=logits.device).clamp(max=LARGEST), ctc.log1p()[:, None]], 1)

@@ -1,9 +1,14 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from lipkd.config.sections import DataConfig
+from lipkd.config.trial_config import parse_config
 from lipkd.data.splits import make_split
-from lipkd.data.store import ClipStore
+from lipkd.data.store import ClipStore, StoreWriter
 from lipkd.errors import LipkdError
+from lipkd.text import LETTERS
 
 
 def data(**fields: object) -> DataConfig:
@@ -53,3 +58,34 @@ def test_excluded_speakers_and_clips_take_no_part(tiny_store: ClipStore, scenari
 def test_impossible_splits_are_refused(tiny_store: ClipStore, fields: dict[str, object], sentence: str) -> None:
     with pytest.raises(LipkdError, match=sentence):
         make_split(tiny_store, data(**fields))
+
+
+@pytest.fixture
+def accented(tmp_path: Path) -> ClipStore:
+    """Two clips each of ada and ben; only ada says è, only ben says z."""
+    with StoreWriter(tmp_path / "accented", height=16, width=16, channels=3) as writer:
+        for index, (speaker, text) in enumerate((s, t) for s in ("ada", "ben") for t in ("Perché", "no")):
+            said = {"ada": f"{text} è", "ben": f"{text} e"}[speaker]
+            frames = np.full((12, 16, 16, 3), index, np.uint8)
+            writer.add(frames, id=f"{speaker}/{index}", speaker=speaker, fps=25, text=said, words=[], source="x.mp4")
+        return writer.close()
+
+
+def test_auto_takes_the_letters_of_the_training_clips_and_the_trial_keeps_them(accented: ClipStore) -> None:
+    data = {"store": str(accented.path), "scenario": "unseen", "val_speakers": ["ben"], "alphabet": "auto"}
+    config = parse_config({"data": data})
+    assert config.data.alphabet == " cehnoprèé"
+    assert parse_config(config.to_json()) == config
+    assert config.signature() != parse_config({"data": {**data, "alphabet": LETTERS}}).signature()
+
+
+def test_auto_refuses_held_out_letters_that_nobody_teaches(accented: ClipStore) -> None:
+    data = {"store": str(accented.path), "scenario": "unseen", "val_speakers": ["ada"], "alphabet": "auto"}
+    assert parse_config({"data": {**data, "exclude": ["ada/0"]}}).data.alphabet == " cehnopré"  # è folds to e
+    with StoreWriter(accented.path.with_name("z"), height=16, width=16, channels=3) as writer:
+        for speaker, text in (("ada", "zero"), ("ben", "ore")):
+            frames = np.full((12, 16, 16, 3), 9, np.uint8)
+            writer.add(frames, id=f"{speaker}/1", speaker=speaker, fps=25, text=text, words=[], source="x.mp4")
+        store = writer.close()
+    with pytest.raises(LipkdError, match=r"trial: data\.alphabet 'auto': clip ada/1, which is held out, has 'z'"):
+        parse_config({"data": {**data, "store": str(store.path)}}, "trial")

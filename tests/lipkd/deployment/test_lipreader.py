@@ -139,6 +139,7 @@ def wrong(reference: str, *hypotheses: str) -> dict[str, object]:
 
 def test_the_peer_is_chosen_by_wer_then_cer(tmp_path: Path) -> None:
     folder = TrialFolder(tmp_path)
+    write_json(tmp_path / "config.json", {"data": {"store": "s"}})
     write_jsonl(
         folder.predictions("best"), [wrong("bin red", "bin", "bin rex", "bin rxx"), wrong("lay", "", "lay", "lay")]
     )
