@@ -5,7 +5,6 @@ frames; then their divergence is large around every letter, and a frame-wise mea
 """
 
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 import altair as alt
@@ -14,8 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dashboard.charts.charts import COLOURS
-from dashboard.notation import visible
-from lipkd.text import BLANK
+from dashboard.errors.word_times import spikes
 
 LEAST = 6e-8  # smallest positive float16: a posterior that was rounded to 0 is not impossible
 EXTENT = 46  # pixels of both charts' labels: the same second stands at the same place
@@ -47,29 +45,22 @@ def divergence_rows(posteriors: NDArray[np.floating[Any]], seconds: float) -> li
 def spike_rows(posteriors: NDArray[np.floating[Any]], symbols: Sequence[str], seconds: float) -> list[dict[str, Any]]:
     """A row per spike on the best path of each peer, posteriors (P, T, V): `peer`, `symbol`, `start` and `end` of its
     run in seconds, `second` of its highest frame's middle, `posterior` there."""
-    step = seconds / posteriors.shape[1]
-    rows = []
-    for peer, table in enumerate(posteriors):
-        for symbol, run in groupby(enumerate(table.argmax(-1).tolist()), key=lambda item: item[1]):
-            frames = [frame for frame, _ in run]
-            if symbol == BLANK:
-                continue
-            highest = max(frames, key=lambda frame: table[frame, symbol])
-            rows.append(
-                {
-                    "peer": f"peer {peer}",
-                    "symbol": visible(symbols[symbol]),
-                    "start": frames[0] * step,
-                    "end": (frames[-1] + 1) * step,
-                    "second": (highest + 0.5) * step,
-                    "posterior": float(table[highest, symbol]),
-                }
-            )
-    return rows
+    return [
+        {
+            "peer": f"peer {peer}",
+            "symbol": spike.symbol,
+            "start": spike.start,
+            "end": spike.end,
+            "second": spike.middle,
+            "posterior": spike.posterior,
+        }
+        for peer, table in enumerate(posteriors)
+        for spike in spikes(table, symbols, seconds)
+    ]
 
 
 def peers_charts(
-    divergences: Sequence[dict[str, Any]], spikes: Sequence[dict[str, Any]], peers: int, seconds: float, *, dark: bool
+    divergences: Sequence[dict[str, Any]], letters: Sequence[dict[str, Any]], peers: int, seconds: float, *, dark: bool
 ) -> tuple[alt.LayerChart, alt.Chart]:
     """Letters of every peer over time, one line each, and their divergence in the same seconds, to stand below.
 
@@ -90,8 +81,8 @@ def peers_charts(
         scale=alt.Scale(domain=names),
         axis=alt.Axis(ticks=False, domain=False, minExtent=EXTENT, maxExtent=EXTENT),
     )
-    letters = pd.DataFrame(spikes, columns=["peer", "symbol", "start", "end", "second", "posterior"])
-    base = alt.Chart(letters).encode(
+    data = pd.DataFrame(letters, columns=["peer", "symbol", "start", "end", "second", "posterior"])
+    base = alt.Chart(data).encode(
         y=y,
         tooltip=["peer:N", "symbol:N", alt.Tooltip("second:Q", format=".2f"), alt.Tooltip("posterior:Q", format=".2f")],
     )

@@ -14,7 +14,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard.components import component
-from dashboard.errors.word_times import TimedWord, ensemble_of, spikes, spoken_words
+from dashboard.errors.word_times import TimedWord, ensemble_of, hypothesis_words, spikes
 from dashboard.notation import visible
 
 LEAST_POSTERIOR = 0.05  # symbols that never reach it in a clip have no row
@@ -57,9 +57,12 @@ def reader_data(
     values = np.rint(255 * seen[:, rows].T.astype(np.float32)).astype(np.uint8)
     return {
         "title": f"{title}: {voice}",
-        "words": _words(spoken_words(seen, symbols, seconds)),
+        "words": _words(hypothesis_words(seen, symbols, seconds)),
         "spikes": [
-            {"name": f"peer {i}" if len(posteriors) > 1 else "spikes", "spikes": spikes(each, symbols, seconds)}
+            {
+                "name": f"peer {i}" if len(posteriors) > 1 else "spikes",
+                "spikes": [(spike.middle, spike.symbol, spike.posterior) for spike in spikes(each, symbols, seconds)],
+            }
             for i, each in enumerate(posteriors)
         ],
         "map": {

@@ -1,15 +1,16 @@
 """When words are said: from a clip's alignment, and from the posteriors of a peer."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.notation import visible
+from lipkd.ctc.hypothesis import runs, spoken_words
 from lipkd.data.store import Clip
-from lipkd.text import BLANK
+from lipkd.text import Alphabet
 
 SILENCES = ("sil", "sp", "")
 
@@ -29,41 +30,36 @@ def aligned_words(clip: Clip) -> tuple[TimedWord, ...]:
     return tuple(TimedWord(w.strip(), first / clip.fps, end / clip.fps) for w, first, end in words)
 
 
-def spoken_words(posteriors: NDArray[np.float16], symbols: Sequence[str], seconds: float) -> tuple[TimedWord, ...]:
-    """The words on the best path of `posteriors` (T, V), T frames over `seconds`.
+def hypothesis_words(
+    posteriors: NDArray[np.floating[Any]], symbols: Sequence[str], seconds: float
+) -> tuple[TimedWord, ...]:
+    """The words on the best path of `posteriors` (T, V), T frames over `seconds`, by the rule of
+    lipkd.ctc.hypothesis.spoken_words; `symbols` names the V columns, the blank first."""
+    path, fps = posteriors.argmax(-1).tolist(), len(posteriors) / seconds
+    words = spoken_words(path, posteriors, Alphabet("".join(symbols[1:])), fps)
+    return tuple(TimedWord(word.text, word.start, word.end) for word in words)
 
-    CTC says that a symbol was seen by this frame, not how long it lasted: a word begins at the spike of
-    its first letter and ends with the spike of its last.
-    """
+
+@dataclass(frozen=True)
+class Spike:
+    """A run of one symbol on a best path, in seconds: from `start` to `end`, its likeliest frame's middle, and the
+    posterior there. A space is written `␣`."""
+
+    symbol: str
+    start: float
+    end: float
+    middle: float
+    posterior: float
+
+
+def spikes(posteriors: NDArray[np.floating[Any]], symbols: Sequence[str], seconds: float) -> list[Spike]:
+    """The spikes on the best path of `posteriors` (T, V), T frames over `seconds`."""
     step = seconds / len(posteriors)
-    words: list[TimedWord] = []
-    letters, start, end, previous = "", 0.0, 0.0, BLANK
-    for frame, index in enumerate(posteriors.argmax(-1).tolist()):
-        symbol = symbols[index]
-        if index not in (BLANK, previous) and symbol != " ":
-            start = start if letters else frame * step
-            letters += symbol
-        if symbol == " " and letters:
-            words.append(TimedWord(letters, start, end))
-            letters = ""
-        elif index != BLANK:
-            end = (frame + 1) * step
-        previous = index
-    return (*words, TimedWord(letters, start, end)) if letters else tuple(words)
-
-
-def spikes(posteriors: NDArray[np.float16], symbols: Sequence[str], seconds: float) -> list[tuple[float, str, float]]:
-    """Where the best path of `posteriors` (T, V) says a symbol: middle of the likeliest frame of each run of equal
-    symbols in seconds, the symbol (a space is `␣`), and its posterior there."""
-    best = posteriors.argmax(-1)
     found = []
-    edges = [0, *(np.flatnonzero(np.diff(best)) + 1).tolist(), len(best)]
-    for first, end in itertools.pairwise(edges):
-        index = int(best[first])
-        if index != BLANK:
-            frame = first + int(posteriors[first:end, index].argmax())
-            sure = float(posteriors[frame, index])
-            found.append(((frame + 0.5) * seconds / len(best), visible(symbols[index]), sure))
+    for run in runs(posteriors.argmax(-1).tolist()):
+        frame = run.first + int(posteriors[run.first : run.end, run.symbol].argmax())
+        symbol, posterior = visible(symbols[run.symbol]), float(posteriors[frame, run.symbol])
+        found.append(Spike(symbol, run.first * step, run.end * step, (frame + 0.5) * step, posterior))
     return found
 
 

@@ -14,7 +14,7 @@ from dashboard.charts import peer_charts
 from dashboard.components import player, transcript_html
 from dashboard.components.player import Line
 from dashboard.errors import clip_filter
-from dashboard.errors.word_times import TimedWord, aligned_words, spoken_words
+from dashboard.errors.word_times import TimedWord, aligned_words, hypothesis_words
 from dashboard.shell import page_frame, query_params
 from dashboard.shell.trial_choice import Reader, choose_readers, trials_with_results
 from dashboard.tracking.records import Trial
@@ -239,7 +239,7 @@ def spoken(r: Reader, clip_id: str, seconds: float) -> tuple[TimedWord, ...]:
     found = cache.posteriors(page_frame.tracking_uri(), r.trial.run_id, r.trial.best_epoch)
     if found is None or clip_id not in found.arrays:
         return ()
-    return spoken_words(player.voice_of(found.arrays[clip_id], r.voice), found.symbols, seconds)
+    return hypothesis_words(player.voice_of(found.arrays[clip_id], r.voice), found.symbols, seconds)
 
 
 def transcripts(clip_id: str, readers: Sequence[Reader]) -> None:

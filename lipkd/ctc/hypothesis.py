@@ -4,11 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from lipkd.text import BLANK, Alphabet
+
+if TYPE_CHECKING:  # the dashboard reads words off a path without loading torch
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -37,30 +40,41 @@ class Said:
         return asdict(self)
 
 
-def spoken_words(symbols: Sequence[int], posteriors: Tensor, alphabet: Alphabet, fps: float) -> tuple[Word, ...]:
+@dataclass(frozen=True)
+class Run:
+    """A stretch of frames of one symbol on a path, from frame `first` to before frame `end`."""
+
+    symbol: int
+    first: int
+    end: int
+
+
+def runs(path: Sequence[int]) -> list[Run]:
+    """The runs of a path (T,), one symbol a frame, without its blanks."""
+    found, first = [], 0
+    for symbol, frames in groupby(path):
+        end = first + len(list(frames))
+        if symbol != BLANK:
+            found.append(Run(symbol, first, end))
+        first = end
+    return found
+
+
+def spoken_words(
+    symbols: Sequence[int], posteriors: "Tensor | NDArray[np.floating[Any]]", alphabet: Alphabet, fps: float
+) -> tuple[Word, ...]:
     """The words on a path: `symbols` (T,), one a frame, and the posteriors (T, V) of all symbols.
 
-    CTC says that a letter was seen by this frame, not how long it lasted: a word begins with the spike of its first
-    letter and ends with the spike of its last. Its confidence is the geometric mean of its letters' spikes.
+    CTC says that a letter was seen by this frame, not how long it lasted: a word begins with the first frame of its
+    first letter's run and ends with the last frame of its last letter's. Its confidence is the geometric mean of its
+    letters' spikes, the highest posteriors of their runs.
     """
-    words: list[Word] = []
-    text, start, end, logs = "", 0, 0, 0.0
-
-    def finish() -> None:
-        if text:
-            words.append(Word(text, start / fps, end / fps, math.exp(logs / len(text))))
-
-    first = 0
-    for symbol, run in groupby(symbols):
-        after = first + len(list(run))
-        letter = alphabet.decode([symbol])
-        if letter == " ":
-            finish()
-            text, logs = "", 0.0
-        elif symbol != BLANK:
-            spike = float(posteriors[first:after, symbol].max())
-            start = start if text else first
-            text, end, logs = text + letter, after, logs + math.log(max(spike, 1e-12))
-        first = after
-    finish()
+    words = []
+    for is_space, letters in groupby(runs(symbols), key=lambda run: alphabet.decode([run.symbol]) == " "):
+        if not is_space:
+            word = list(letters)
+            spikes = [float(posteriors[run.first : run.end, run.symbol].max()) for run in word]
+            confidence = math.exp(sum(math.log(max(spike, 1e-12)) for spike in spikes) / len(spikes))
+            text = alphabet.decode([run.symbol for run in word])
+            words.append(Word(text, word[0].first / fps, word[-1].end / fps, confidence))
     return tuple(words)

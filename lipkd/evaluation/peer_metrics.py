@@ -11,7 +11,7 @@ from statistics import fmean
 import jiwer
 from torch import Tensor
 
-from lipkd.text import BLANK
+from lipkd.ctc.hypothesis import runs
 
 
 def instruments(hypotheses: Sequence[Sequence[str]], posteriors: Sequence[Tensor]) -> dict[str, float]:
@@ -40,8 +40,7 @@ def entropy(posteriors: Tensor) -> float:
 
 def spikes(posteriors: Tensor) -> list[tuple[int, int]]:
     """(first frame, symbol) of every run of one non-blank symbol on the best path; posteriors (T, V)."""
-    path = posteriors.argmax(-1).tolist()
-    return [(t, s) for t, s in enumerate(path) if s != BLANK and (t == 0 or path[t - 1] != s)]
+    return [(run.first, run.symbol) for run in runs(posteriors.argmax(-1).tolist())]
 
 
 def spike_offset(one: Tensor, other: Tensor) -> float | None:

@@ -16,8 +16,8 @@ def test_spikes_stand_where_a_run_is_likeliest() -> None:
     values = path("-aab- ")
     values[2, 2] = 0.9
     found = spikes(values, SYMBOLS, 0.6)
-    assert [(round(time, 2), symbol) for time, symbol, _ in found] == [(0.25, "a"), (0.35, "b"), (0.55, "␣")]
-    assert [sure for *_, sure in found] == pytest.approx([0.9, 0.7, 0.7], abs=1e-3)
+    assert [(round(spike.middle, 2), spike.symbol) for spike in found] == [(0.25, "a"), (0.35, "b"), (0.55, "␣")]
+    assert [spike.posterior for spike in found] == pytest.approx([0.9, 0.7, 0.7], abs=1e-3)
 
 
 def test_the_ensemble_is_the_softmax_of_the_mean_of_the_logits() -> None:

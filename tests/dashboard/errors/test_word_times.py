@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dashboard.errors.word_times import TimedWord, aligned_words, spoken_words
+from dashboard.errors.word_times import Spike, TimedWord, aligned_words, hypothesis_words, spikes
 from lipkd.data.store import Clip
 
 SYMBOLS = ("blank", " ", "a", "b")
@@ -24,20 +24,28 @@ def test_alignment_in_seconds_without_silence() -> None:
 
 def test_words_of_a_best_path() -> None:
     """--ab-- b: `ab` in frames 2–3, `b` in frame 7, a tenth of a second each."""
-    assert spoken_words(path("--ab-- b"), SYMBOLS, 0.8) == (
+    assert hypothesis_words(path("--ab-- b"), SYMBOLS, 0.8) == (
         TimedWord("ab", 0.2, 0.4),
-        TimedWord("b", 0.7000000000000001, 0.8),
+        TimedWord("b", 0.7, 0.8),
     )
 
 
 def test_repeats_merge_unless_a_blank_parts_them() -> None:
-    said = spoken_words(path("aa-ab"), SYMBOLS, 5.0)
+    said = hypothesis_words(path("aa-ab"), SYMBOLS, 5.0)
     assert said == (TimedWord("aab", 0.0, 5.0),)
 
 
 def test_a_held_symbol_ends_with_its_last_frame() -> None:
-    assert spoken_words(path("-aaa-"), SYMBOLS, 5.0) == (TimedWord("a", 1.0, 4.0),)
+    assert hypothesis_words(path("-aaa-"), SYMBOLS, 5.0) == (TimedWord("a", 1.0, 4.0),)
 
 
 def test_blanks_and_spaces_say_nothing() -> None:
-    assert spoken_words(path("- -- "), SYMBOLS, 1.0) == ()
+    assert hypothesis_words(path("- -- "), SYMBOLS, 1.0) == ()
+
+
+def test_spikes_of_a_best_path() -> None:
+    """-aa b: `a` in frames 1–2, the same in both, a space in 3, `b` in 4; a tenth of a second each."""
+    posterior = float(np.float16(0.7))
+    found = spikes(path("-aa b"), SYMBOLS, 0.5)
+    assert [spike.symbol for spike in found] == ["a", "␣", "b"]
+    assert found[0] == Spike("a", 0.1, 0.30000000000000004, 0.15000000000000002, posterior)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lipkd.ctc.hypothesis import Said, Word, spoken_words
+from lipkd.ctc.hypothesis import Run, Said, Word, runs, spoken_words
 from lipkd.ctc.subtitles import Cue, cues, file_names, srt, vtt
 from lipkd.text import Alphabet
 
@@ -17,6 +17,12 @@ def posteriors_of(path: list[int], values: list[float]) -> torch.Tensor:
         table[frame] = (1 - value) / 27
         table[frame, symbol] = value
     return table
+
+
+def test_runs_of_a_path_by_hand() -> None:
+    """-aab-a: a in frames 1 and 2, b in 3, after a blank a again in 5."""
+    assert runs([0, A, A, B, 0, A]) == [Run(A, 1, 3), Run(B, 3, 4), Run(A, 5, 6)]
+    assert runs([]) == runs([0, 0]) == []
 
 
 def test_words_of_a_path_by_hand() -> None:
