@@ -16,10 +16,10 @@ space are different symbols. What an alphabet makes of a text (`letters`):
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Literal
 
 from lipkd.errors import LipkdError
@@ -177,3 +177,8 @@ def _is_accent(character: str) -> bool:
     """A mark that writing may leave out: accents (combining classes from 200), Hebrew points and Arabic harakat."""
     order = unicodedata.combining(character)
     return order >= 200 or 10 <= order <= 36 or order == 1
+
+
+def least_frames(symbols: Sequence[int]) -> int:
+    """Frames that CTC needs for a transcript: one per symbol, and a blank between equal neighbours."""
+    return len(symbols) + sum(a == b for a, b in pairwise(symbols))

@@ -5,14 +5,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from lipkd.data.store import Frames, StoreWriter
 from lipkd.errors import LipkdError
 from lipkd.files import write_jsonl
-from lipkd.text import Alphabet
+from lipkd.text import Alphabet, least_frames
 from preprocessing.corpus.align_file import Alignment, read_align
 from preprocessing.corpus.source import Source, below
 from preprocessing.corpus.transcripts import text_of
@@ -154,7 +153,6 @@ def check_fit(alignment: Alignment | Transcript, n_frames: int, alphabet: Alphab
     for word, first, end in alignment.words:
         if end > n_frames:
             raise BadClip("words outside the clip", f"{word!r} at frames {first}–{end} of {n_frames}")
-    symbols = alphabet.encode(alignment.text)
-    needed = len(symbols) + sum(a == b for a, b in pairwise(symbols))  # a blank between equal letters
+    needed = least_frames(alphabet.encode(alignment.text))
     if n_frames < needed:
         raise BadClip("too few frames", f"{n_frames} for a transcript of {needed} symbols")

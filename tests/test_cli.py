@@ -19,8 +19,8 @@ import yaml
 from lipkd.cli import build_parser, main
 from lipkd.commands.learning import override
 from lipkd.config.trial_config import parse_config
-from lipkd.ctc.tta import SEVERAL
 from lipkd.data.store import ClipStore
+from lipkd.data.views import TTA_VIEWS
 from lipkd.errors import LipkdError
 from lipkd.evaluation.evaluate import evaluate
 from lipkd.trial import TrialFolder
@@ -192,9 +192,9 @@ def test_train_then_evaluate_then_train_on(
 
     assert main(["evaluate", str(folder.path), "--device", "cpu", "--tta"]) == 0
     table = capsys.readouterr().out.splitlines()
-    (surest,), _ = evaluate(folder.path, device="cpu", looks=SEVERAL).count("letters")
-    assert table[0] == "6 val clips, best checkpoint, protocol letters, the surest of 4 looks"
-    assert table[2].split()[:4] == ["peer", "0", f"{surest.wer:.3f}", f"{surest.cer:.3f}"]
+    (augmented,), _ = evaluate(folder.path, device="cpu", views=TTA_VIEWS).count("letters")
+    assert table[0] == "6 val clips, best checkpoint, protocol letters, the most confident of 4 views"
+    assert table[2].split()[:4] == ["peer", "0", f"{augmented.wer:.3f}", f"{augmented.cer:.3f}"]
 
     assert main([*command, "--set", f"training.init_from={folder.path}", "--out", str(tmp_path / "second")]) == 0
     source = folder.checkpoint("best")
@@ -226,8 +226,8 @@ def test_train_then_deploy_then_predict(
     assert capsys.readouterr().out == "".join(f"{clip}\t{text}\n" for clip, text in said.items())
 
     assert main([*read, "--store", str(tiny_store.path), "--ids", ",".join(said), "--tta"]) == 0
-    surest = {row["id"]: row["hypotheses"][0] for row in evaluate(trial.path, device="cpu", looks=SEVERAL).rows}
-    assert capsys.readouterr().out == "".join(f"{clip}\t{text}\n" for clip, text in surest.items())
+    augmented = {row["id"]: row["hypotheses"][0] for row in evaluate(trial.path, device="cpu", views=TTA_VIEWS).rows}
+    assert capsys.readouterr().out == "".join(f"{clip}\t{text}\n" for clip, text in augmented.items())
 
     for number, clip in enumerate(tiny_store.clips[:2]):
         np.save(tmp_path / f"clip{number}.npy", tiny_store.read(clip))

@@ -1,6 +1,6 @@
 """Reads one uploaded video, beside which it puts its answer: `python -m dashboard.upload.worker VIDEO MODEL`.
 
-Called by `dashboard.upload.read_upload`, which says how the answer looks. Streamlit is not imported here.
+Called by `dashboard.upload.read_upload`, which says how the answer views. Streamlit is not imported here.
 """
 
 import os
@@ -46,7 +46,7 @@ def read(video: Path, model: Path) -> dict[str, Any]:
     width = _check(video)
     # Seconds, which who uploads something else need not wait.
     from lipkd.ctc.subtitles import srt, vtt
-    from lipkd.ctc.tta import SEVERAL
+    from lipkd.data.views import TTA_VIEWS
     from lipkd.deployment.lipreader import LipReader
 
     # Not on the GPU: a trial may be using all of it, and for one clip a processor will do.
@@ -54,8 +54,8 @@ def read(video: Path, model: Path) -> dict[str, Any]:
     frames = MouthReader(reader.picture)(video)
     if len(frames) > LONGEST_S * reader.fps:
         raise _too_long()
-    logits, lengths = reader.logits([frames], SEVERAL)  # whose lips these are the network has hardly learned
-    (said,) = reader.said(logits, lengths)
+    logits, lengths = reader.logits([frames], TTA_VIEWS)  # whose lips these are the network has hardly learned
+    (said,) = reader.hypotheses(logits, lengths)
     folder = video.parent
     np.save(folder / POSTERIORS, logits.float().softmax(-1).half().numpy())
     np.save(folder / FRAMES, frames)

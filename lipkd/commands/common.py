@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lipkd.errors import LipkdError
 
-TTA = "test-time augmentation: look at each clip in four ways, keep the surest (4 times the work, fewer errors)"
+TTA = "test-time augmentation: four views of each clip, the most confident counts (4 times the work, fewer errors)"
 
 
 class AddCommand(Protocol):

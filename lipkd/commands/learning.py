@@ -90,10 +90,10 @@ def override(value: Any, item: str) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from lipkd.ctc.tta import AS_TRAINED, SEVERAL
+    from lipkd.data.views import AS_TRAINED, TTA_VIEWS
     from lipkd.evaluation.evaluate import evaluate
 
-    looks = SEVERAL if arguments.tta else (AS_TRAINED,)
+    views = TTA_VIEWS if arguments.tta else (AS_TRAINED,)
     sentences = arguments.sentences
     if sentences not in (None, "train"):
         sentences = sentences_of(Path(sentences))
@@ -103,11 +103,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         part=arguments.split,
         device=arguments.device,
         sentences=sentences,
-        looks=looks,
+        views=views,
         store_path=arguments.store,
     )
     peers, ensemble = reading.count(arguments.protocol)
-    how = f"protocol {arguments.protocol}" + (f", the surest of {len(looks)} looks" if len(looks) > 1 else "")
+    how = f"protocol {arguments.protocol}" + (f", the most confident of {len(views)} views" if len(views) > 1 else "")
     print(f"{len(reading.rows)} {arguments.split} clips, {arguments.which} checkpoint, {how}")
     print(f"{'':12} {'wer':>6} {'cer':>6} {'bleu':>6} {'sentences':>9}")
     named = {f"peer {index}": counts for index, counts in enumerate(peers)}

@@ -13,7 +13,7 @@ from lipkd.commands.common import TTA, AddCommand, add_mlruns, sentences_of
 from lipkd.errors import LipkdError
 
 if TYPE_CHECKING:
-    from lipkd.ctc.hypothesis import Said
+    from lipkd.ctc.hypothesis import Hypothesis
     from lipkd.data.store import Frames
     from lipkd.deployment.lipreader import LipReader
     from lipkd.deployment.predict import Source
@@ -83,7 +83,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.batch_size < 1 or arguments.threads < 0:
         raise LipkdError("--batch-size must be at least 1, --threads at least 0")
     from lipkd.ctc.subtitles import file_names, srt, vtt
-    from lipkd.ctc.tta import AS_TRAINED, SEVERAL
+    from lipkd.data.views import AS_TRAINED, TTA_VIEWS
     from lipkd.deployment.lipreader import LipReader
     from lipkd.deployment.predict import read_clips, stored_clips
     from lipkd.device import limit_threads
@@ -98,24 +98,24 @@ def _predict(arguments: argparse.Namespace) -> int:
         sources = stored_clips(reader, arguments.store, ids)
     else:
         sources = _files(arguments, reader)
-    writers: list[tuple[Path, str, Callable[[Said], str]]] = [
+    writers: list[tuple[Path, str, Callable[[Hypothesis], str]]] = [
         (folder, suffix, write)
         for folder, suffix, write in ((arguments.srt, ".srt", srt), (arguments.vtt, ".vtt", vtt))
         if folder
     ]
     names = file_names([source.name for source in sources])
     unread = 0
-    looks = SEVERAL if arguments.tta else (AS_TRAINED,)
-    read = read_clips(reader, sources, batch_size=arguments.batch_size, sentences=sentences, looks=looks)
-    for name, (clip, said) in zip(names, read, strict=True):
-        if isinstance(said, LipkdError):
-            print(f"lipkd: {clip}: {' '.join(str(said).split())}", file=sys.stderr)
+    views = TTA_VIEWS if arguments.tta else (AS_TRAINED,)
+    read = read_clips(reader, sources, batch_size=arguments.batch_size, sentences=sentences, views=views)
+    for name, (clip, hypothesis) in zip(names, read, strict=True):
+        if isinstance(hypothesis, LipkdError):
+            print(f"lipkd: {clip}: {' '.join(str(hypothesis).split())}", file=sys.stderr)
             unread += 1
             continue
-        line = json.dumps({"clip": clip, **said.to_json()}, ensure_ascii=False) if arguments.json else ""
-        print(line or f"{clip}\t{said.text}", flush=True)
+        line = json.dumps({"clip": clip, **hypothesis.to_json()}, ensure_ascii=False) if arguments.json else ""
+        print(line or f"{clip}\t{hypothesis.text}", flush=True)
         for folder, suffix, write in writers:
-            _write(folder / f"{name}{suffix}", write(said))
+            _write(folder / f"{name}{suffix}", write(hypothesis))
     return 3 if unread else 0
 
 

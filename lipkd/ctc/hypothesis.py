@@ -1,4 +1,4 @@
-"""What a network said of a clip: the text, how sure it was, and when each word was said."""
+"""The hypothesis of a clip: the text, its confidence, and the time of each word."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the dashboard reads words off a path without loading torch
 
 @dataclass(frozen=True)
 class Word:
-    """A word, its time in seconds from the clip's begin, and how sure it is (0–1)."""
+    """A word, its time in seconds from the first frame, and its confidence (0–1)."""
 
     text: str
     start: float
@@ -25,8 +25,8 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Said:
-    """The reading of one clip of so many `seconds`.
+class Hypothesis:
+    """The hypothesis of one clip of so many `seconds`.
 
     `confidence` (0–1) is the text's likelihood per letter (lipkd.ctc.decode.confidences).
     """

@@ -1,11 +1,11 @@
-"""Subtitles of what was read, as SubRip (.srt) or WebVTT (.vtt) files."""
+"""Subtitles of a hypothesis, as SubRip (.srt) or WebVTT (.vtt) files."""
 
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
-from lipkd.ctc.hypothesis import Said, Word
+from lipkd.ctc.hypothesis import Hypothesis, Word
 
 LONGEST = 42  # characters of a line, as broadcasters have it
 PAUSE_S = 1.0  # of silence, after which a new subtitle begins
@@ -21,10 +21,10 @@ class Cue:
     end: float
 
 
-def cues(said: Said) -> list[Cue]:
-    """The words of a reading in lines of up to LONGEST characters; a longer word has a line of its own."""
+def cues(hypothesis: Hypothesis) -> list[Cue]:
+    """The words of a hypothesis in lines of up to LONGEST characters; a longer word has a line of its own."""
     lines: list[list[Word]] = []
-    for word in said.words:
+    for word in hypothesis.words:
         line = lines[-1] if lines else []
         length = sum(len(w.text) + 1 for w in line) + len(word.text)
         if line and length <= LONGEST and word.start - line[-1].end < PAUSE_S:
@@ -32,27 +32,27 @@ def cues(said: Said) -> list[Cue]:
         else:
             lines.append([word])
     starts = [line[0].start for line in lines]
-    nexts = [*starts[1:], max(said.seconds, lines[-1][-1].end)] if lines else []
+    nexts = [*starts[1:], max(hypothesis.seconds, lines[-1][-1].end)] if lines else []
     return [
         Cue(" ".join(w.text for w in line), start, max(line[-1].end, min(start + SHORTEST_S, following)))
         for line, start, following in zip(lines, starts, nexts, strict=True)
     ]
 
 
-def srt(said: Said) -> str:
+def srt(hypothesis: Hypothesis) -> str:
     """A SubRip file."""
     blocks = [
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}\n"
-        for number, cue in enumerate(cues(said), 1)
+        for number, cue in enumerate(cues(hypothesis), 1)
     ]
     return "\n".join(blocks)
 
 
-def vtt(said: Said) -> str:
+def vtt(hypothesis: Hypothesis) -> str:
     """A WebVTT file (https://www.w3.org/TR/webvtt1/)."""
     blocks = [
         f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{html.escape(cue.text, quote=False)}"
-        for cue in cues(said)
+        for cue in cues(hypothesis)
     ]
     return "\n\n".join(["WEBVTT", *blocks]) + "\n"
 

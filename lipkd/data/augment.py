@@ -89,6 +89,6 @@ def turn_and_scale(frames: Frames, size: tuple[int, int], degrees: float, scale:
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def change_light(augment: AugmentConfig, rng: np.random.Generator) -> tuple[float, float]:
+def contrast_and_brightness(augment: AugmentConfig, rng: np.random.Generator) -> tuple[float, float]:
     """Gain and offset of a clip's standardised values: contrast and brightness."""
     return 1 + augment.contrast * rng.uniform(-1, 1), augment.brightness * rng.uniform(-1, 1)

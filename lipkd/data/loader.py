@@ -4,7 +4,6 @@ The order of the clips and every random choice follow from (seed, epoch) alone, 
 vanilla trial and a cohort with the same seed see the same batches.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lipkd.config.sections import AugmentConfig
-from lipkd.ctc.tta import AS_TRAINED, Look
-from lipkd.data.augment import change_light, change_pictures, frame_indices
+from lipkd.data.augment import change_pictures, contrast_and_brightness, frame_indices
 from lipkd.data.store import Clip, ClipStore, Frames
-from lipkd.data.transforms import Channels, fitted, own_light, scaled, stacked, standardising, with_surroundings
-from lipkd.text import Alphabet
+from lipkd.data.transforms import Channels, fitted, mean_and_std, scaled, stacked, standardising, with_surroundings
+from lipkd.data.views import AS_TRAINED, View
+from lipkd.text import Alphabet, least_frames
 
 IGNORE = -100  # a frame label that no loss counts
 CACHE_BYTES = 4 << 30
@@ -28,16 +27,16 @@ WINDOW = 16  # batches among which clips are sorted by length
 
 
 @dataclass(frozen=True)
-class View:
-    """What is seen of the clips of a batch."""
+class BatchView:
+    """The pictures of a batch in one view: of all peers, or of one."""
 
     frames: Tensor  # (B, T, H, W, C) uint8, as in the store
     gain: Tensor  # (B, C) and
-    offset: Tensor  # (B, C): value = frame · gain + offset, standardised by the clip's own light, then augmented
+    offset: Tensor  # (B, C): value = frame · gain + offset, standardised by the clip's own mean and std, then augmented
 
-    def to(self, device: torch.device) -> "View":
+    def to(self, device: torch.device) -> "BatchView":
         """The view on a device."""
-        return View(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+        return BatchView(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
 
     def values(self) -> Tensor:
         """Standardised values (B, C, T, H, W) float32, channels last in memory; computed where the view lies."""
@@ -52,7 +51,7 @@ class Batch:
     """
 
     clips: tuple[Clip, ...]
-    views: tuple[View, ...]
+    views: tuple[BatchView, ...]
     lengths: Tensor  # (B,) frames of each clip, on the CPU
     targets: Tensor  # (B, L) symbol indices, 0 where padded
     target_lengths: Tensor  # (B,) letters of each transcript, on the CPU
@@ -82,7 +81,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A clip as it is shown in one view: pictures (T', H, W, C), the source frame of each, its own light (C,),
+    """A clip as it is shown in one view: pictures (T', H, W, C), the source frame of each, its own mean and std (C,),
     and gain and offset that the augmentation adds to it."""
 
     clip: Clip
@@ -120,7 +119,7 @@ class ClipReader:
         self.vocabulary = vocabulary or {}
         self.zoom = zoom
         self._cache: dict[str, Frames] = {}
-        self._light: dict[str, tuple[Channels, Channels]] = {}
+        self._mean_and_std: dict[str, tuple[Channels, Channels]] = {}
         self._cached_bytes = 0
 
     def pictures(self, clip: Clip) -> Frames:
@@ -146,11 +145,11 @@ class ClipReader:
             self._cached_bytes += small.nbytes
         return self._cache[name]
 
-    def light(self, clip: Clip) -> tuple[Channels, Channels]:
-        """Mean and deviation (C,) of the clip's own values, as it is shown without augmentation."""
-        if clip.id not in self._light:
-            self._light[clip.id] = own_light(fitted(self.store.read(clip), self.size, self.zoom))
-        return self._light[clip.id]
+    def mean_and_std(self, clip: Clip) -> tuple[Channels, Channels]:
+        """Mean and standard deviation (C,) of the clip's own values, as it is shown without augmentation."""
+        if clip.id not in self._mean_and_std:
+            self._mean_and_std[clip.id] = mean_and_std(self.pictures(clip))
+        return self._mean_and_std[clip.id]
 
     def training(
         self, clips: Sequence[Clip], *, seed: int, epoch: int, batch_size: int, augment: AugmentConfig, views: int = 1
@@ -158,7 +157,7 @@ class ClipReader:
         """The batches of one epoch, in that epoch's own order; the next is made while one is used.
 
         Several `views` of a clip have the same source frames, so that frame t is the same moment in each; flip,
-        shift, masks and light are each view's own. The first is what there would be without the others.
+        shift, masks, contrast and brightness are each view's own. The first is what there would be without the others.
 
         Clips of like length go together, within windows of WINDOW batches: with silence trimmed, a batch
         would otherwise be mostly padding (a quarter of the frames, measured on the Italian corpus).
@@ -182,28 +181,28 @@ class ClipReader:
 
         yield from _ahead(make, [jobs[i] for i in rng.permutation(len(jobs))])
 
-    def plain(self, clips: Sequence[Clip], batch_size: int, look: Look = AS_TRAINED) -> Iterator[Batch]:
-        """Batches without augmentation, in the order given, each clip seen in one way."""
+    def plain(self, clips: Sequence[Clip], batch_size: int, view: View = AS_TRAINED) -> Iterator[Batch]:
+        """Batches without augmentation, in the order given, of one view of each clip."""
         jobs = [list(clips[b : b + batch_size]) for b in range(0, len(clips), batch_size)]
 
         def make(job: list[Clip]) -> Batch:
-            return self._pad([[self._seen(clip, look) for clip in job]])
+            return self._pad([[self._seen(clip, view) for clip in job]])
 
         yield from _ahead(make, jobs)
 
-    def _seen(self, clip: Clip, look: Look) -> _Shown:
-        if look == AS_TRAINED:
-            frames, light = self.pictures(clip), self.light(clip)
+    def _seen(self, clip: Clip, view: View) -> _Shown:
+        if view == AS_TRAINED:
+            frames, statistics = self.pictures(clip), self.mean_and_std(clip)
         else:
-            frames = look.of(self.store.read(clip), self.size, self.zoom)
-            light = own_light(frames)
-        return _Shown(clip, frames, np.arange(clip.n_frames), *light, 1.0, 0.0)
+            frames = view.apply(self.store.read(clip), self.size, self.zoom)
+            statistics = mean_and_std(frames)
+        return _Shown(clip, frames, np.arange(clip.n_frames), *statistics, 1.0, 0.0)
 
     def _augmented(self, drawn: _Drawn, augment: AugmentConfig, view: int) -> _Shown:
-        mean, std = self.light(drawn.clip)
+        mean, std = self.mean_and_std(drawn.clip)
         rng = drawn.draws[view]
         frames = change_pictures(self.around(drawn.clip)[drawn.indices], self.size, mean, augment, rng)
-        return _Shown(drawn.clip, frames, drawn.indices, mean, std, *change_light(augment, rng))
+        return _Shown(drawn.clip, frames, drawn.indices, mean, std, *contrast_and_brightness(augment, rng))
 
     def _pad(self, views: list[list[_Shown]]) -> Batch:
         """Clips of a batch, in each of its views, all padded to the longest."""
@@ -233,18 +232,13 @@ class ClipReader:
         return labels
 
 
-def _view(shown: list[_Shown]) -> View:
-    light = [standardising(s.mean, s.std, s.gain, s.offset) for s in shown]
-    return View(
+def _view(shown: list[_Shown]) -> BatchView:
+    scales = [standardising(s.mean, s.std, s.gain, s.offset) for s in shown]
+    return BatchView(
         frames=torch.from_numpy(stacked([s.frames for s in shown])),
-        gain=torch.from_numpy(np.stack([gain for gain, _ in light]).astype(np.float32)),
-        offset=torch.from_numpy(np.stack([offset for _, offset in light]).astype(np.float32)),
+        gain=torch.from_numpy(np.stack([gain for gain, _ in scales]).astype(np.float32)),
+        offset=torch.from_numpy(np.stack([offset for _, offset in scales]).astype(np.float32)),
     )
-
-
-def least_frames(encoded: list[int]) -> int:
-    """Frames that CTC needs for a transcript: one a letter, and a blank between equal neighbours."""
-    return len(encoded) + sum(a == b for a, b in itertools.pairwise(encoded))
 
 
 Job = TypeVar("Job")

@@ -1,4 +1,4 @@
-"""Pictures of a clip on their way into a network: the middle, the size, the light.
+"""Pictures of a clip on their way into a network: the middle, the size, mean and std.
 
 Training and prediction go through the same functions, so a deployed network sees what it was trained on.
 """
@@ -58,8 +58,8 @@ def resize(frames: Frames, size: tuple[int, int]) -> Frames:
     return planes.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def own_light(frames: Frames) -> tuple[Channels, Channels]:
-    """Mean and deviation (C,) of a clip's own values (T, H, W, C): cameras and rooms differ more than mouths do."""
+def mean_and_std(frames: Frames) -> tuple[Channels, Channels]:
+    """Mean and standard deviation (C,) of a clip's values (T, H, W, C): cameras and rooms differ more than mouths."""
     pixels = frames.reshape(-1, frames.shape[3])
     mean, std = pixels.mean(0), pixels.std(0)
     return mean.astype(np.float32), np.maximum(std, DARKEST).astype(np.float32)
@@ -68,7 +68,7 @@ def own_light(frames: Frames) -> tuple[Channels, Channels]:
 def standardising(
     mean: Channels, std: Channels, contrast: float = 1.0, brightness: float = 0.0
 ) -> tuple[Channels, Channels]:
-    """Gain and offset (C,) with which frame · gain + offset is standardised, then changed in its light."""
+    """Gain and offset (C,) with which frame · gain + offset is standardised and augmented."""
     return contrast / std, brightness - mean * contrast / std
 
 

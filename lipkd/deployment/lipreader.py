@@ -22,10 +22,11 @@ from torch import Tensor
 
 from lipkd.ctc.decode import closed_list, confidences, greedy
 from lipkd.ctc.forced_alignment import align
-from lipkd.ctc.hypothesis import Said, spoken_words
-from lipkd.ctc.tta import AS_TRAINED, SEVERAL, Look, surest
+from lipkd.ctc.hypothesis import Hypothesis, spoken_words
+from lipkd.ctc.tta import most_confident
 from lipkd.data.store import Frames
-from lipkd.data.transforms import own_light, scaled, stacked, standardising
+from lipkd.data.transforms import mean_and_std, scaled, stacked, standardising
+from lipkd.data.views import AS_TRAINED, TTA_VIEWS, View
 from lipkd.device import autocast, choose_device
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
@@ -90,9 +91,9 @@ class LipReader:
         shutil.rmtree(old, ignore_errors=True)
 
     @torch.no_grad()
-    def logits(self, clips: Sequence[Frames], looks: Sequence[Look] = (AS_TRAINED,)) -> tuple[Tensor, Tensor]:
-        """Logits (B, T, V) of clips (T, H, W, C) and the clips' lengths (B,) in frames; of several `looks` those that
-        each clip is surest read with.
+    def logits(self, clips: Sequence[Frames], views: Sequence[View] = (AS_TRAINED,)) -> tuple[Tensor, Tensor]:
+        """Logits (B, T, V) of clips (T, H, W, C) and the clips' lengths (B,) in frames; of several `views` the
+        most confident of each clip.
 
         Raises ValueError for a clip that is not of the crops that this model takes.
         """
@@ -100,27 +101,27 @@ class LipReader:
             if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[1:] != self.picture or not len(clip):
                 raise ValueError(f"{clip.dtype}{clip.shape}: this model takes uint8 (frames, *{self.picture})")
         lengths = torch.tensor([len(clip) for clip in clips])
-        return surest([self._logits(clips, lengths, look) for look in looks], lengths, self.alphabet), lengths
+        return most_confident([self._logits(clips, lengths, view) for view in views], lengths, self.alphabet), lengths
 
-    def _logits(self, clips: Sequence[Frames], lengths: Tensor, look: Look) -> Tensor:
-        shown = [look.of(clip, self.size, self.zoom) for clip in clips]
-        light = [standardising(*own_light(clip)) for clip in shown]
-        gain, offset = (torch.from_numpy(np.stack(side)) for side in zip(*light, strict=True))
+    def _logits(self, clips: Sequence[Frames], lengths: Tensor, view: View) -> Tensor:
+        shown = [view.apply(clip, self.size, self.zoom) for clip in clips]
+        scales = [standardising(*mean_and_std(clip)) for clip in shown]
+        gain, offset = (torch.from_numpy(np.stack(side)) for side in zip(*scales, strict=True))
         frames = torch.from_numpy(stacked(shown)).to(self.device)
         with autocast(self.device, self.precision):
             return self.network(scaled(frames, gain.to(self.device), offset.to(self.device)), lengths)[1]
 
     def read(
-        self, clips: Sequence[Frames], sentences: Sequence[str] = (), looks: Sequence[Look] = (AS_TRAINED,)
-    ) -> list[Said]:
+        self, clips: Sequence[Frames], sentences: Sequence[str] = (), views: Sequence[View] = (AS_TRAINED,)
+    ) -> list[Hypothesis]:
         """Read clips (T, H, W, C) as one batch: the best path, or with `sentences` the likeliest of that list.
 
-        `looks` as in `logits`. Raises ValueError as `logits` does.
+        `views` as in `logits`. Raises ValueError as `logits` does.
         """
-        return self.said(*self.logits(clips, looks), sentences)
+        return self.hypotheses(*self.logits(clips, views), sentences)
 
-    def said(self, logits: Tensor, lengths: Tensor, sentences: Sequence[str] = ()) -> list[Said]:
-        """What the `logits` (B, T, V) of clips of `lengths` (B,) frames say: as `read`, for those who want both.
+    def hypotheses(self, logits: Tensor, lengths: Tensor, sentences: Sequence[str] = ()) -> list[Hypothesis]:
+        """The hypotheses of the `logits` (B, T, V) of clips of `lengths` (B,) frames, as `read` gives them.
 
         Times come from the likeliest alignment of the text to the frames.
         """
@@ -133,22 +134,22 @@ class LipReader:
         targets = torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True)
         paths = align(logits, lengths, targets, torch.tensor([len(symbols) for symbols in encoded])).tolist()
         posteriors = logits.float().softmax(-1).cpu()
-        said = []
+        found = []
         for row, (text, path, length) in enumerate(zip(texts, paths, lengths.tolist(), strict=True)):
             words = spoken_words(path[:length], posteriors[row], self.alphabet, self.fps)
-            said.append(Said(text, sure[row], words, length / self.fps))
-        return said
+            found.append(Hypothesis(text, sure[row], words, length / self.fps))
+        return found
 
     def predict(self, model_input: Frames, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """For MLflow: the reading of one clip (T, H, W, C), as `Said.to_json` gives it.
+        """For MLflow: the hypothesis of one clip (T, H, W, C), as `Hypothesis.to_json` gives it.
 
-        `params`: `tta` (looks at the clip in several ways when true), `sentences` (a closed list; none is greedy).
+        `params`: `tta` (several views of the clip when true), `sentences` (a closed list; none is greedy).
         Raises LipkdError for a sentence with a letter that the model cannot say.
         """
         wanted = params or {}
         sentences = tuple(map(str, wanted.get("sentences", ())))
-        looks = SEVERAL if wanted.get("tta") else (AS_TRAINED,)
-        return [said.to_json() for said in self.read([np.asarray(model_input)], sentences, looks)]
+        views = TTA_VIEWS if wanted.get("tta") else (AS_TRAINED,)
+        return [hypothesis.to_json() for hypothesis in self.read([np.asarray(model_input)], sentences, views)]
 
 
 def _load_pyfunc(data_path: str) -> LipReader:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lipkd.ctc.hypothesis import Said
-from lipkd.ctc.tta import AS_TRAINED, Look
+from lipkd.ctc.hypothesis import Hypothesis
 from lipkd.data.store import Clip, ClipStore, Frames
 from lipkd.data.transforms import resize
+from lipkd.data.views import AS_TRAINED, View
 from lipkd.deployment.lipreader import LipReader
 from lipkd.errors import LipkdError
 
@@ -31,12 +31,12 @@ def read_clips(
     *,
     batch_size: int = 8,
     sentences: Sequence[str] = (),
-    looks: Sequence[Look] = (AS_TRAINED,),
-) -> Iterator[tuple[str, Said | LipkdError]]:
-    """The name of each clip and what was said, or why it cannot be read; in the order given."""
+    views: Sequence[View] = (AS_TRAINED,),
+) -> Iterator[tuple[str, Hypothesis | LipkdError]]:
+    """The name of each clip and its hypothesis, or why it cannot be read; in the order given."""
     waiting = iter(sources)
     while window := list(islice(waiting, WINDOW * batch_size)):
-        answers: dict[int, Said | LipkdError] = {}
+        answers: dict[int, Hypothesis | LipkdError] = {}
         loaded: dict[int, Frames] = {}
         for place, source in enumerate(window):
             try:
@@ -46,8 +46,8 @@ def read_clips(
         order = sorted(loaded, key=lambda place: len(loaded[place]))
         for begin in range(0, len(order), batch_size):
             places = order[begin : begin + batch_size]
-            said = reader.read([loaded[place] for place in places], sentences, looks)
-            answers |= dict(zip(places, said, strict=True))
+            hypotheses = reader.read([loaded[place] for place in places], sentences, views)
+            answers |= dict(zip(places, hypotheses, strict=True))
         yield from ((source.name, answers[place]) for place, source in enumerate(window))
 
 

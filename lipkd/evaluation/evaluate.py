@@ -18,10 +18,11 @@ from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.ctc.decode import closed_list, greedy
 from lipkd.ctc.losses import ctc_per_clip
 from lipkd.ctc.metrics import ErrorCounts, count_errors
-from lipkd.ctc.tta import AS_TRAINED, Look, surest
+from lipkd.ctc.tta import most_confident
 from lipkd.data.loader import ClipReader
 from lipkd.data.splits import Split
 from lipkd.data.store import Clip, ClipStore
+from lipkd.data.views import AS_TRAINED, View
 from lipkd.device import autocast, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluation.peer_metrics import instruments
@@ -71,21 +72,21 @@ def read_clips(
     device: torch.device,
     precision: str,
     sentences: Sequence[str] = (),
-    looks: Sequence[Look] = (AS_TRAINED,),
+    views: Sequence[View] = (AS_TRAINED,),
 ) -> Reading:
     """Let every peer read the clips, greedily and, where `sentences` are given, from that closed list.
 
-    With several `looks` each peer, and the ensemble, keeps for each clip the look that it is surest of.
+    With several `views` each peer, and the ensemble, keeps for each clip the view of the most confident hypothesis.
     """
     rows, posteriors, losses, losses_together = [], {}, [], []
-    for batches in zip(*(reader.plain(clips, batch_size, look) for look in looks), strict=True):
+    for batches in zip(*(reader.plain(clips, batch_size, view) for view in views), strict=True):
         seen = [batch.to(device) for batch in batches]
         with autocast(device, precision):
             read = [cohort.read(batch) for batch in seen]
         batch = seen[0]  # all but the pictures is the same in each
         by_peer = zip(*(peers for peers, _ in read), strict=True)
-        logits = [surest(z, batch.lengths, reader.alphabet) for z in by_peer]
-        ensemble = surest([together for _, together in read], batch.lengths, reader.alphabet)
+        logits = [most_confident(z, batch.lengths, reader.alphabet) for z in by_peer]
+        ensemble = most_confident([together for _, together in read], batch.lengths, reader.alphabet)
         said = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
         together = greedy(ensemble, batch.lengths, reader.alphabet)
         chosen = [closed_list(z, batch.lengths, reader.alphabet, sentences) for z in logits] if sentences else []
@@ -157,11 +158,11 @@ def evaluate(
     part: Literal["train", "val", "test"] = "val",
     device: str = "auto",
     sentences: Literal["train"] | tuple[str, ...] | None = None,
-    looks: Sequence[Look] = (AS_TRAINED,),
+    views: Sequence[View] = (AS_TRAINED,),
     store_path: Path | None = None,
 ) -> Reading:
     """Read one part of a trial's split again with its saved peers; `sentences` is a closed list, by default
-    the one of the trial's configuration; with several `looks` each clip counts as it is surest read.
+    the one of the trial's configuration; with several `views` the most confident one of each clip counts.
 
     `store_path` is where the trial's clip store lies now, by default where it was. Raises LipkdError when the trial,
     its checkpoint or the part is missing, or when that is not the store that the trial was trained on.
@@ -189,5 +190,5 @@ def evaluate(
         device=chosen,
         precision=config.training.precision,
         sentences=config.closed_list(by_id[i].text for i in ids.train),
-        looks=looks,
+        views=views,
     )

@@ -76,8 +76,8 @@ class Cohort(nn.Module):
         """The gate of method `one`; None where the peers share nothing."""
         return self.method if isinstance(self.method, GatedBranches) else None
 
-    def adopt(self, config: TrialConfig) -> None:
-        """Learn by the cohort's part and the dropout of `config` from now on; the networks stay as they are."""
+    def apply_schedule(self, config: TrialConfig) -> None:
+        """Take the cohort section and the dropout of `config` from now on; the networks stay as they are."""
         self.config = config.cohort
         for peer in self.networks:
             peer.dropout_share = config.network.dropout
@@ -125,11 +125,11 @@ class Cohort(nn.Module):
             seen = views if len(views) > 1 else views * len(networks)
             runs = zip(networks, seen, draws, strict=True)
             return None, [peer(values, batch.lengths, draw) for peer, values, draw in runs]
-        watched = [networks[0].watch(values, batch.lengths, draws[i]) for i, values in enumerate(views)]
-        trunks = watched if len(views) > 1 else watched * len(networks)
+        encoded = [networks[0].encode(values, batch.lengths, draws[i]) for i, values in enumerate(views)]
+        trunks = encoded if len(views) > 1 else encoded * len(networks)
         heads = zip(networks, trunks, draws, strict=True)
-        states = [peer.read(features, batch.lengths, draw) for peer, features, draw in heads]
-        return torch.stack(watched).mean(0), states
+        states = [peer.classify(features, batch.lengths, draw) for peer, features, draw in heads]
+        return torch.stack(encoded).mean(0), states
 
     def _teach(self, trunk: Tensor | None, logits: list[Tensor], batch: Batch) -> Teaching:
         """What the method makes of the peers' logits, one (B, T, V) each."""

@@ -144,18 +144,18 @@ class LipNet(nn.Module):
 
         `generator` switches dropout on. Values at padded frames mean nothing.
         """
-        return self.read(self.watch(frames, lengths, generator), lengths, generator)
+        return self.classify(self.encode(frames, lengths, generator), lengths, generator)
 
     def trunk(self) -> Iterator[nn.Parameter]:
-        """The parameters of `watch`."""
+        """The parameters of `encode`."""
         for part in (self.convolutions, self.scales, self.shifts):
             yield from part.parameters()
 
     def share_trunk(self, other: "LipNet") -> None:
-        """Watch with the other network's convolutions from now on, not with copies of them: they learn together."""
+        """Encode with the other network's convolutions from now on, not with copies of them."""
         self.convolutions, self.scales, self.shifts = other.convolutions, other.scales, other.shifts
 
-    def watch(self, frames: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def encode(self, frames: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The convolutions: frames (B, C, T, H, W) to a feature vector per frame, (B, T, features), 0 where padded."""
         valid = torch.arange(frames.shape[2])[None, :] < lengths[:, None]
         mask = valid[:, None, :, None, None].to(frames.device)
@@ -166,7 +166,7 @@ class LipNet(nn.Module):
             x = dropout(x, self.dropout_share, generator, per_channel=True)
         return x.transpose(1, 2).flatten(2).float()
 
-    def read(
+    def classify(
         self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """The recurrent layers: features (B, T, features) to hidden states (B, T, 2·hidden) and logits (B, T, V)."""

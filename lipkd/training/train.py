@@ -210,7 +210,7 @@ class Trainer:
     def _train_epoch(self) -> dict[str, float]:
         config = config_at(self.scheduled, self.epoch)
         training = config.training
-        self.cohort.adopt(config)
+        self.cohort.apply_schedule(config)
         weight = distill_weight(config, self.epoch)
         word_weight = fading_weight(training, self.epoch)
         draws = [

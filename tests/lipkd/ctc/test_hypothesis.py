@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lipkd.ctc.hypothesis import Run, Said, Word, runs, spoken_words
+from lipkd.ctc.hypothesis import Hypothesis, Run, Word, runs, spoken_words
 from lipkd.ctc.subtitles import Cue, cues, file_names, srt, vtt
 from lipkd.text import Alphabet
 
@@ -47,9 +47,9 @@ def test_silence_has_no_words(path: list[int]) -> None:
     assert spoken_words(path, posteriors_of(path, [1.0] * len(path)), Alphabet(), fps=25.0) == ()
 
 
-def said(*words: tuple[str, float, float], seconds: float = 10.0) -> Said:
+def said(*words: tuple[str, float, float], seconds: float = 10.0) -> Hypothesis:
     timed = tuple(Word(text, start, end, 1.0) for text, start, end in words)
-    return Said(" ".join(w.text for w in timed), 1.0, timed, seconds)
+    return Hypothesis(" ".join(w.text for w in timed), 1.0, timed, seconds)
 
 
 def test_subtitles_break_at_pauses_and_at_the_length_of_a_line() -> None:

@@ -9,11 +9,11 @@ import torch
 
 import lipkd.data.augment
 from lipkd.config.sections import AugmentConfig
-from lipkd.data.augment import change_light, change_pictures, frame_indices, turn_and_scale
-from lipkd.data.loader import IGNORE, Batch, ClipReader, View, least_frames
+from lipkd.data.augment import change_pictures, contrast_and_brightness, frame_indices, turn_and_scale
+from lipkd.data.loader import IGNORE, Batch, BatchView, ClipReader
 from lipkd.data.store import Clip, ClipStore, Frames, StoreWriter
 from lipkd.data.transforms import centre, fitted, resize, with_surroundings
-from lipkd.text import Alphabet
+from lipkd.text import Alphabet, least_frames
 
 PLAIN = {"flip": 0, "shift": 0, "jitter": 0, "speed": 0, "trim": 0, "brightness": 0, "contrast": 0}
 NO_MASKS = {"time_masks": 0, "patch_masks": 0}
@@ -39,7 +39,7 @@ def same(one: Batch, other: Batch) -> bool:
     return equal and all(same_view(a, b) for a, b in pairs)
 
 
-def same_view(one: View, other: View) -> bool:
+def same_view(one: BatchView, other: BatchView) -> bool:
     return all(torch.equal(getattr(one, n), getattr(other, n)) for n in ("frames", "gain", "offset"))
 
 
@@ -217,8 +217,10 @@ def test_masks_show_the_mean_of_the_clip() -> None:
     assert counts == {n * 8 * 8 * 3 for n in range(6)}
 
 
-def test_light_stays_in_its_range() -> None:
-    draws = [change_light(augment(brightness=0.2, contrast=0.1), np.random.default_rng(s)) for s in range(100)]
+def test_contrast_and_brightness_stay_in_their_range() -> None:
+    draws = [
+        contrast_and_brightness(augment(brightness=0.2, contrast=0.1), np.random.default_rng(s)) for s in range(100)
+    ]
     assert all(0.9 <= gain <= 1.1 and -0.2 <= offset <= 0.2 for gain, offset in draws)
 
 

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from lipkd.config.trial_config import parse_config
-from lipkd.ctc.hypothesis import Said
-from lipkd.ctc.tta import AS_TRAINED, SEVERAL, Look
+from lipkd.ctc.hypothesis import Hypothesis
 from lipkd.data.store import ClipStore, Frames
+from lipkd.data.views import AS_TRAINED, TTA_VIEWS, View
 from lipkd.deployment.deploy import choose_peer, extract, find_trial
 from lipkd.deployment.lipreader import LipReader
 from lipkd.deployment.predict import Source, load_array, read_clips, stored_clips
@@ -76,16 +76,16 @@ def test_several_looks_at_a_clip_give_the_trial_and_the_deployed_peer_the_same(
 ) -> None:
     reader, rows = LipReader.load(model, "cpu"), trial.read_predictions("best")
     clips = [tiny_store.read(tiny_store.clip(row["id"])) for row in rows]
-    for looks in ((AS_TRAINED,), (Look(mirrored=True),), SEVERAL):
-        heard = evaluate(trial.path, device="cpu", looks=looks)
-        logits, lengths = reader.logits(clips, looks)
+    for views in ((AS_TRAINED,), (View(mirror=True),), TTA_VIEWS):
+        heard = evaluate(trial.path, device="cpu", views=views)
+        logits, lengths = reader.logits(clips, views)
         for row, z, length in zip(heard.rows, logits.softmax(-1), lengths.tolist(), strict=True):
             torch.testing.assert_close(z[:length], heard.posteriors[row["id"]][1].float(), atol=1e-3, rtol=1e-2)
-        said = [said.text for said in reader.read(clips, looks=looks)]
+        said = [said.text for said in reader.read(clips, views=views)]
         assert said == [row["hypotheses"][1] for row in heard.rows]
         turned = [np.ascontiguousarray(clip[:, :, ::-1]) for clip in clips]
-        if len(looks) == 1:
-            opposite, _ = reader.logits(turned, (Look(mirrored=not looks[0].mirrored),))
+        if len(views) == 1:
+            opposite, _ = reader.logits(turned, (View(mirror=not views[0].mirror),))
             torch.testing.assert_close(opposite, logits)
 
 
@@ -274,5 +274,5 @@ def test_predict_needs_torch_numpy_and_safetensors_only(model: Path, tiny_store:
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     [said] = LipReader.load(model, "cpu").read([tiny_store.read(clip)])
-    assert isinstance(said, Said)
+    assert isinstance(said, Hypothesis)
     assert json.loads(ran.stdout) == {"clip": str(tmp_path / "clip.npy"), **json.loads(json.dumps(said.to_json()))}

@@ -150,11 +150,11 @@ def test_every_peer_sees_its_own_view(tiny_store: ClipStore) -> None:
     one = cohort_of(method="one", peers=2)
     assert all(g.isfinite().all() for g in gradients(one, batch, 1, weight=1.0))
     trunk, states = one._states(batch, (None, None))
-    seen = [one.networks[0].watch(view.values(), batch.lengths) for view in batch.views]
+    seen = [one.networks[0].encode(view.values(), batch.lengths) for view in batch.views]
     assert trunk is not None
     torch.testing.assert_close(trunk, (seen[0] + seen[1]) / 2)
     for (_, z), features, network in zip(states, seen, one.networks, strict=True):
-        assert torch.equal(z, network.read(features, batch.lengths)[1])
+        assert torch.equal(z, network.classify(features, batch.lengths)[1])
 
 
 def test_peers_of_one_share_their_trunk_and_nothing_else(tiny_store: ClipStore) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lipkd.config.trial_config import parse_config
 from lipkd.ctc.forced_alignment import align
 from lipkd.ctc.losses import distillation, taught_frames, valid_frames
-from lipkd.data.loader import Batch, ClipReader, View
+from lipkd.data.loader import Batch, BatchView, ClipReader
 from lipkd.data.store import Clip, ClipStore
 from lipkd.model.cohort import Cohort
 from lipkd.model.methods import METHODS, make_method
@@ -32,7 +32,7 @@ def batch(lengths: tuple[int, ...] = (3,), targets: tuple[int, ...] = (2,)) -> B
     clip = Clip("s/1", "s", 0, 3, 25.0, "a", (), "1.mp4")
     return Batch(
         clips=(clip,) * n,
-        views=(View(torch.zeros(n, 3, 1, 1, 1, dtype=torch.uint8), torch.ones(n, 1), torch.zeros(n, 1)),),
+        views=(BatchView(torch.zeros(n, 3, 1, 1, 1, dtype=torch.uint8), torch.ones(n, 1), torch.zeros(n, 1)),),
         lengths=torch.tensor(lengths),
         targets=torch.tensor([targets] * n),
         target_lengths=torch.tensor([len(targets)] * n),
@@ -223,10 +223,10 @@ class Fixed(nn.Module):
     def forward(self, values: Tensor, lengths: Tensor, generator: Any = None) -> tuple[Tensor, Tensor]:
         return self.z, self.z
 
-    def watch(self, values: Tensor, lengths: Tensor, generator: Any = None) -> Tensor:
+    def encode(self, values: Tensor, lengths: Tensor, generator: Any = None) -> Tensor:
         return self.seen
 
-    def read(self, features: Tensor, lengths: Tensor, generator: Any = None) -> tuple[Tensor, Tensor]:
+    def classify(self, features: Tensor, lengths: Tensor, generator: Any = None) -> tuple[Tensor, Tensor]:
         return self.z, self.z
 
 
