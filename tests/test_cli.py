@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ import yaml
 from lipkd.cli import build_parser, main
 from lipkd.commands.learning import override
 from lipkd.config.trial_config import parse_config
+from lipkd.ctc.options import DecodingOptions
 from lipkd.data.store import ClipStore
 from lipkd.data.views import TTA_VIEWS
 from lipkd.errors import LipkdError
-from lipkd.evaluation.evaluate import evaluate
+from lipkd.evaluation.evaluate import evaluate, trial_options
 from lipkd.trial import TrialFolder
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +40,10 @@ COMMANDS = [
 def run_python(script: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", textwrap.dedent(script)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def with_tta(trial: TrialFolder) -> DecodingOptions:
+    return replace(trial_options(trial.path), views=TTA_VIEWS)
 
 
 def small_trial(store: ClipStore, **training: Any) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def test_wrong_usage_leaves_with_2_and_one_sentence(
         (["predict", "nowhere"], "either CLIP… or --store STORE"),
         (["predict", "nowhere", "clip.mp4", "--store", "s"], "either CLIP… or --store STORE"),
         (["predict", "nowhere", "clip.mp4", "--ids", "a/b"], "give --store STORE as well"),
-        (["predict", "nowhere", "clip.mp4", "--batch-size", "0"], "--batch-size must be at least 1"),
+        (["predict", "nowhere", "clip.mp4", "--batch-size", "0"], "batch size = 0: must be at least 1"),
         (["predict", "nowhere", "clip.mp4"], "model nowhere: no model.json"),
         (["sweep", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["sync", "nowhere"], "nowhere: neither a sweep nor a trial"),
@@ -192,7 +198,7 @@ def test_train_then_evaluate_then_train_on(
 
     assert main(["evaluate", str(folder.path), "--device", "cpu", "--tta"]) == 0
     table = capsys.readouterr().out.splitlines()
-    (augmented,), _ = evaluate(folder.path, device="cpu", views=TTA_VIEWS).count("letters")
+    (augmented,), _ = evaluate(folder.path, device="cpu", options=with_tta(folder)).count("letters")
     assert table[0] == "6 val clips, best checkpoint, protocol letters, the most confident of 4 views"
     assert table[2].split()[:4] == ["peer", "0", f"{augmented.wer:.3f}", f"{augmented.cer:.3f}"]
 
@@ -226,7 +232,9 @@ def test_train_then_deploy_then_predict(
     assert capsys.readouterr().out == "".join(f"{clip}\t{text}\n" for clip, text in said.items())
 
     assert main([*read, "--store", str(tiny_store.path), "--ids", ",".join(said), "--tta"]) == 0
-    augmented = {row["id"]: row["hypotheses"][0] for row in evaluate(trial.path, device="cpu", views=TTA_VIEWS).rows}
+    augmented = {
+        row["id"]: row["hypotheses"][0] for row in evaluate(trial.path, device="cpu", options=with_tta(trial)).rows
+    }
     assert capsys.readouterr().out == "".join(f"{clip}\t{text}\n" for clip, text in augmented.items())
 
     for number, clip in enumerate(tiny_store.clips[:2]):

@@ -45,8 +45,8 @@ def read(video: Path, model: Path) -> dict[str, Any]:
     """Read the video; raises LipkdError when it cannot be read."""
     width = _check(video)
     # Seconds, which who uploads something else need not wait.
+    from lipkd.ctc.options import DecodingOptions
     from lipkd.ctc.subtitles import srt, vtt
-    from lipkd.data.views import TTA_VIEWS
     from lipkd.deployment.lipreader import LipReader
 
     # Not on the GPU: a trial may be using all of it, and for one clip a processor will do.
@@ -54,8 +54,9 @@ def read(video: Path, model: Path) -> dict[str, Any]:
     frames = MouthReader(reader.picture)(video)
     if len(frames) > LONGEST_S * reader.fps:
         raise _too_long()
-    logits, lengths = reader.logits([frames], TTA_VIEWS)  # whose lips these are the network has hardly learned
-    (said,) = reader.hypotheses(logits, lengths)
+    options = DecodingOptions.of(tta=True)  # an unseen speaker
+    logits, lengths = reader.logits([frames], options)
+    (said,) = reader.hypotheses(logits, lengths, options)
     folder = video.parent
     np.save(folder / POSTERIORS, logits.float().softmax(-1).half().numpy())
     np.save(folder / FRAMES, frames)

@@ -1,6 +1,7 @@
 """Commands that train, score and compare."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,24 +91,27 @@ def override(value: Any, item: str) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from lipkd.data.views import AS_TRAINED, TTA_VIEWS
-    from lipkd.evaluation.evaluate import evaluate
+    from lipkd.data.views import TTA_VIEWS
+    from lipkd.evaluation.evaluate import evaluate, trial_options
 
-    views = TTA_VIEWS if arguments.tta else (AS_TRAINED,)
     sentences = arguments.sentences
     if sentences not in (None, "train"):
         sentences = sentences_of(Path(sentences))
+    options = trial_options(arguments.trial, sentences=sentences, store_path=arguments.store)
+    if arguments.tta:
+        options = replace(options, views=TTA_VIEWS)
     reading = evaluate(
         arguments.trial,
         which=arguments.which,
         part=arguments.split,
         device=arguments.device,
-        sentences=sentences,
-        views=views,
+        options=options,
         store_path=arguments.store,
     )
     peers, ensemble = reading.count(arguments.protocol)
-    how = f"protocol {arguments.protocol}" + (f", the most confident of {len(views)} views" if len(views) > 1 else "")
+    how = f"protocol {arguments.protocol}" + (
+        f", the most confident of {len(options.views)} views" if arguments.tta else ""
+    )
     print(f"{len(reading.rows)} {arguments.split} clips, {arguments.which} checkpoint, {how}")
     print(f"{'':12} {'wer':>6} {'cer':>6} {'bleu':>6} {'sentences':>9}")
     named = {f"peer {index}": counts for index, counts in enumerate(peers)}

@@ -80,19 +80,18 @@ def _predict(arguments: argparse.Namespace) -> int:
         raise LipkdError("predict needs clips to read: either CLIP… or --store STORE")
     if arguments.ids and not arguments.store:
         raise LipkdError("--ids names clips of a store: give --store STORE as well")
-    if arguments.batch_size < 1 or arguments.threads < 0:
-        raise LipkdError("--batch-size must be at least 1, --threads at least 0")
+    if arguments.threads < 0:
+        raise LipkdError(f"--threads {arguments.threads}: must be at least 0")
+    from lipkd.ctc.options import DecodingOptions
     from lipkd.ctc.subtitles import file_names, srt, vtt
-    from lipkd.data.views import AS_TRAINED, TTA_VIEWS
     from lipkd.deployment.lipreader import LipReader
-    from lipkd.deployment.predict import read_clips, stored_clips
+    from lipkd.deployment.predict import stored_clips, transcribe
     from lipkd.device import limit_threads
 
+    sentences = sentences_of(arguments.sentences) if arguments.sentences else ()
+    options = DecodingOptions.of(sentences=sentences, tta=arguments.tta, batch_size=arguments.batch_size)
     limit_threads(arguments.threads)
     reader = LipReader.load(arguments.model, arguments.device)
-    sentences = sentences_of(arguments.sentences) if arguments.sentences else ()
-    for sentence in sentences:
-        reader.alphabet.encode(sentence)  # refuses a letter that the model cannot say, before anything is read
     if arguments.store:
         ids = arguments.ids.split(",") if arguments.ids else None
         sources = stored_clips(reader, arguments.store, ids)
@@ -105,9 +104,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     ]
     names = file_names([source.name for source in sources])
     unread = 0
-    views = TTA_VIEWS if arguments.tta else (AS_TRAINED,)
-    read = read_clips(reader, sources, batch_size=arguments.batch_size, sentences=sentences, views=views)
-    for name, (clip, hypothesis) in zip(names, read, strict=True):
+    for name, (clip, hypothesis) in zip(names, transcribe(reader, sources, options), strict=True):
         if isinstance(hypothesis, LipkdError):
             print(f"lipkd: {clip}: {' '.join(str(hypothesis).split())}", file=sys.stderr)
             unread += 1

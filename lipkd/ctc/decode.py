@@ -1,14 +1,42 @@
-"""From posteriors to text: what is likeliest frame by frame, or the likeliest sentence of a closed list."""
+"""From logits to hypotheses: the best path, or the likeliest sentence of a closed list; confidences and word times."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from lipkd.ctc.forced_alignment import align
+from lipkd.ctc.hypothesis import Hypothesis, spoken_words
 from lipkd.ctc.losses import ctc_log_likelihood
+from lipkd.ctc.options import DecodingOptions
 from lipkd.text import BLANK, Alphabet
 
 ROWS = 2048  # clip–sentence pairs scored at once: bounds the memory for long lists
+
+
+@torch.no_grad()
+def decode(
+    logits: Tensor, lengths: Tensor, alphabet: Alphabet, fps: float, options: DecodingOptions
+) -> list[Hypothesis]:
+    """The hypotheses of B clips; logits (B, T, V), lengths (B,) valid frames, `fps` frames per second.
+
+    Word times come from the likeliest alignment of the text to the frames. `options.views` is not used here: which
+    view's logits count is decided before (`lipkd.ctc.tta`).
+    """
+    if options.decoder == "sentences":
+        texts = closed_list(logits, lengths, alphabet, options.sentences)
+    else:
+        texts = greedy(logits, lengths, alphabet)
+    confidence = confidences(logits, lengths, alphabet, texts)
+    encoded = [torch.tensor(alphabet.encode(text), dtype=torch.long) for text in texts]
+    targets = torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True)
+    paths = align(logits, lengths, targets, torch.tensor([len(symbols) for symbols in encoded])).tolist()
+    posteriors = logits.float().softmax(-1).cpu()
+    hypotheses = []
+    for row, (text, path, length) in enumerate(zip(texts, paths, lengths.tolist(), strict=True)):
+        words = spoken_words(path[:length], posteriors[row], alphabet, fps)
+        hypotheses.append(Hypothesis(text, confidence[row], words, length / fps))
+    return hypotheses
 
 
 def greedy(logits: Tensor, lengths: Tensor, alphabet: Alphabet) -> list[str]:

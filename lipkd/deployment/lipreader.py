@@ -20,13 +20,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lipkd.ctc.decode import closed_list, confidences, greedy
-from lipkd.ctc.forced_alignment import align
-from lipkd.ctc.hypothesis import Hypothesis, spoken_words
+from lipkd.ctc.decode import decode
+from lipkd.ctc.hypothesis import Hypothesis
+from lipkd.ctc.options import DecodingOptions
 from lipkd.ctc.tta import most_confident
 from lipkd.data.store import Frames
 from lipkd.data.transforms import mean_and_std, scaled, stacked, standardising
-from lipkd.data.views import AS_TRAINED, TTA_VIEWS, View
+from lipkd.data.views import View
 from lipkd.device import autocast, choose_device
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
@@ -35,6 +35,7 @@ from lipkd.text import Alphabet
 
 FORMAT = 1
 CARD, WEIGHTS = "model.json", "weights.safetensors"
+DEFAULTS = DecodingOptions()
 
 
 class LipReader:
@@ -91,9 +92,9 @@ class LipReader:
         shutil.rmtree(old, ignore_errors=True)
 
     @torch.no_grad()
-    def logits(self, clips: Sequence[Frames], views: Sequence[View] = (AS_TRAINED,)) -> tuple[Tensor, Tensor]:
-        """Logits (B, T, V) of clips (T, H, W, C) and the clips' lengths (B,) in frames; of several `views` the
-        most confident of each clip.
+    def logits(self, clips: Sequence[Frames], options: DecodingOptions = DEFAULTS) -> tuple[Tensor, Tensor]:
+        """Logits (B, T, V) of clips (T, H, W, C) and the clips' lengths (B,) in frames; of several views the most
+        confident of each clip.
 
         Raises ValueError for a clip that is not of the crops that this model takes.
         """
@@ -101,44 +102,28 @@ class LipReader:
             if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[1:] != self.picture or not len(clip):
                 raise ValueError(f"{clip.dtype}{clip.shape}: this model takes uint8 (frames, *{self.picture})")
         lengths = torch.tensor([len(clip) for clip in clips])
-        return most_confident([self._logits(clips, lengths, view) for view in views], lengths, self.alphabet), lengths
+        precision = options.precision or self.precision
+        by_view = [self._logits(clips, lengths, view, precision) for view in options.views]
+        return most_confident(by_view, lengths, self.alphabet), lengths
 
-    def _logits(self, clips: Sequence[Frames], lengths: Tensor, view: View) -> Tensor:
-        shown = [view.apply(clip, self.size, self.zoom) for clip in clips]
-        scales = [standardising(*mean_and_std(clip)) for clip in shown]
+    def _logits(self, clips: Sequence[Frames], lengths: Tensor, view: View, precision: str) -> Tensor:
+        pictures = [view.apply(clip, self.size, self.zoom) for clip in clips]
+        scales = [standardising(*mean_and_std(clip)) for clip in pictures]
         gain, offset = (torch.from_numpy(np.stack(side)) for side in zip(*scales, strict=True))
-        frames = torch.from_numpy(stacked(shown)).to(self.device)
-        with autocast(self.device, self.precision):
+        frames = torch.from_numpy(stacked(pictures)).to(self.device)
+        with autocast(self.device, precision):
             return self.network(scaled(frames, gain.to(self.device), offset.to(self.device)), lengths)[1]
 
-    def read(
-        self, clips: Sequence[Frames], sentences: Sequence[str] = (), views: Sequence[View] = (AS_TRAINED,)
-    ) -> list[Hypothesis]:
-        """Read clips (T, H, W, C) as one batch: the best path, or with `sentences` the likeliest of that list.
+    def hypotheses(self, logits: Tensor, lengths: Tensor, options: DecodingOptions = DEFAULTS) -> list[Hypothesis]:
+        """The hypotheses of the `logits` (B, T, V) of clips of `lengths` (B,) frames, as `read` gives them."""
+        return decode(logits, lengths, self.alphabet, self.fps, options)
 
-        `views` as in `logits`. Raises ValueError as `logits` does.
+    def read(self, clips: Sequence[Frames], options: DecodingOptions = DEFAULTS) -> list[Hypothesis]:
+        """The hypotheses of clips (T, H, W, C), read as one batch whatever `options.batch_size`.
+
+        Raises ValueError as `logits` does.
         """
-        return self.hypotheses(*self.logits(clips, views), sentences)
-
-    def hypotheses(self, logits: Tensor, lengths: Tensor, sentences: Sequence[str] = ()) -> list[Hypothesis]:
-        """The hypotheses of the `logits` (B, T, V) of clips of `lengths` (B,) frames, as `read` gives them.
-
-        Times come from the likeliest alignment of the text to the frames.
-        """
-        if sentences:
-            texts = closed_list(logits, lengths, self.alphabet, sentences)
-        else:
-            texts = greedy(logits, lengths, self.alphabet)
-        sure = confidences(logits, lengths, self.alphabet, texts)
-        encoded = [torch.tensor(self.alphabet.encode(text), dtype=torch.long) for text in texts]
-        targets = torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True)
-        paths = align(logits, lengths, targets, torch.tensor([len(symbols) for symbols in encoded])).tolist()
-        posteriors = logits.float().softmax(-1).cpu()
-        found = []
-        for row, (text, path, length) in enumerate(zip(texts, paths, lengths.tolist(), strict=True)):
-            words = spoken_words(path[:length], posteriors[row], self.alphabet, self.fps)
-            found.append(Hypothesis(text, sure[row], words, length / self.fps))
-        return found
+        return self.hypotheses(*self.logits(clips, options), options)
 
     def predict(self, model_input: Frames, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """For MLflow: the hypothesis of one clip (T, H, W, C), as `Hypothesis.to_json` gives it.
@@ -146,10 +131,12 @@ class LipReader:
         `params`: `tta` (several views of the clip when true), `sentences` (a closed list; none is greedy).
         Raises LipkdError for a sentence with a letter that the model cannot say.
         """
-        wanted = params or {}
-        sentences = tuple(map(str, wanted.get("sentences", ())))
-        views = TTA_VIEWS if wanted.get("tta") else (AS_TRAINED,)
-        return [hypothesis.to_json() for hypothesis in self.read([np.asarray(model_input)], sentences, views)]
+        given = params or {}
+        options = DecodingOptions.of(
+            sentences=tuple(map(str, given.get("sentences", ()))), tta=bool(given.get("tta")), batch_size=1
+        )
+        options.check_letters(self.alphabet)
+        return [hypothesis.to_json() for hypothesis in self.read([np.asarray(model_input)], options)]
 
 
 def _load_pyfunc(data_path: str) -> LipReader:

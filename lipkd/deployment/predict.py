@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lipkd.ctc.hypothesis import Hypothesis
+from lipkd.ctc.options import DecodingOptions
 from lipkd.data.store import Clip, ClipStore, Frames
 from lipkd.data.transforms import resize
-from lipkd.data.views import AS_TRAINED, View
 from lipkd.deployment.lipreader import LipReader
 from lipkd.errors import LipkdError
 
@@ -25,16 +25,21 @@ class Source:
     load: Callable[[], Frames]
 
 
-def read_clips(
-    reader: LipReader,
-    sources: Iterable[Source],
-    *,
-    batch_size: int = 8,
-    sentences: Sequence[str] = (),
-    views: Sequence[View] = (AS_TRAINED,),
+def transcribe(
+    reader: LipReader, sources: Iterable[Source], options: DecodingOptions
 ) -> Iterator[tuple[str, Hypothesis | LipkdError]]:
-    """The name of each clip and its hypothesis, or why it cannot be read; in the order given."""
-    waiting = iter(sources)
+    """The name of each clip and its hypothesis, or why it cannot be read; in the order given.
+
+    Raises LipkdError for a sentence of the closed list that the model cannot say, before anything is read.
+    """
+    options.check_letters(reader.alphabet)
+    return _transcribe(reader, iter(sources), options)
+
+
+def _transcribe(
+    reader: LipReader, waiting: Iterator[Source], options: DecodingOptions
+) -> Iterator[tuple[str, Hypothesis | LipkdError]]:
+    batch_size = options.batch_size
     while window := list(islice(waiting, WINDOW * batch_size)):
         answers: dict[int, Hypothesis | LipkdError] = {}
         loaded: dict[int, Frames] = {}
@@ -46,7 +51,7 @@ def read_clips(
         order = sorted(loaded, key=lambda place: len(loaded[place]))
         for begin in range(0, len(order), batch_size):
             places = order[begin : begin + batch_size]
-            hypotheses = reader.read([loaded[place] for place in places], sentences, views)
+            hypotheses = reader.read([loaded[place] for place in places], options)
             answers |= dict(zip(places, hypotheses, strict=True))
         yield from ((source.name, answers[place]) for place, source in enumerate(window))
 

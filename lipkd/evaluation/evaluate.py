@@ -4,8 +4,8 @@ The ensemble is the mean of the peers' logits: at evaluation there is no transcr
 gate of `one` needs none, so there it is the gated ensemble.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -18,11 +18,10 @@ from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.ctc.decode import closed_list, greedy
 from lipkd.ctc.losses import ctc_per_clip
 from lipkd.ctc.metrics import ErrorCounts, count_errors
+from lipkd.ctc.options import DecodingOptions
 from lipkd.ctc.tta import most_confident
 from lipkd.data.loader import ClipReader
-from lipkd.data.splits import Split
 from lipkd.data.store import Clip, ClipStore
-from lipkd.data.views import AS_TRAINED, View
 from lipkd.device import autocast, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluation.peer_metrics import instruments
@@ -67,21 +66,17 @@ def read_clips(
     cohort: Cohort,
     reader: ClipReader,
     clips: Sequence[Clip],
-    *,
-    batch_size: int,
+    options: DecodingOptions,
     device: torch.device,
-    precision: str,
-    sentences: Sequence[str] = (),
-    views: Sequence[View] = (AS_TRAINED,),
 ) -> Reading:
-    """Let every peer read the clips, greedily and, where `sentences` are given, from that closed list.
+    """Let every peer read the clips: greedily, and with the decoder `sentences` also from that closed list.
 
-    With several `views` each peer, and the ensemble, keeps for each clip the view of the most confident hypothesis.
+    With several views each peer, and the ensemble, keeps for each clip the view of the most confident hypothesis.
     """
     rows, posteriors, losses, losses_together = [], {}, [], []
-    for batches in zip(*(reader.plain(clips, batch_size, view) for view in views), strict=True):
+    for batches in zip(*(reader.plain(clips, options.batch_size, view) for view in options.views), strict=True):
         seen = [batch.to(device) for batch in batches]
-        with autocast(device, precision):
+        with autocast(device, options.precision or "auto"):
             read = [cohort.read(batch) for batch in seen]
         batch = seen[0]  # all but the pictures is the same in each
         by_peer = zip(*(peers for peers, _ in read), strict=True)
@@ -89,7 +84,9 @@ def read_clips(
         ensemble = most_confident([together for _, together in read], batch.lengths, reader.alphabet)
         said = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
         together = greedy(ensemble, batch.lengths, reader.alphabet)
-        chosen = [closed_list(z, batch.lengths, reader.alphabet, sentences) for z in logits] if sentences else []
+        chosen = []
+        if options.decoder == "sentences":
+            chosen = [closed_list(z, batch.lengths, reader.alphabet, options.sentences) for z in logits]
         for z in logits:
             losses += ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).tolist()
         losses_together += ctc_per_clip(ensemble, batch.lengths, batch.targets, batch.target_lengths).tolist()
@@ -157,38 +154,55 @@ def evaluate(
     which: Literal["last", "best"] = "best",
     part: Literal["train", "val", "test"] = "val",
     device: str = "auto",
-    sentences: Literal["train"] | tuple[str, ...] | None = None,
-    views: Sequence[View] = (AS_TRAINED,),
+    options: DecodingOptions | None = None,
     store_path: Path | None = None,
 ) -> Reading:
-    """Read one part of a trial's split again with its saved peers; `sentences` is a closed list, by default
-    the one of the trial's configuration; with several `views` the most confident one of each clip counts.
+    """Read one part of a trial's split again with its saved peers; `options` are by default the trial's.
 
     `store_path` is where the trial's clip store lies now, by default where it was. Raises LipkdError when the trial,
     its checkpoint or the part is missing, or when that is not the store that the trial was trained on.
     """
     folder = TrialFolder(path)
     cohort, config, _ = load_cohort(folder, which)
-    if sentences is not None:
-        config = parse_config({**config.to_json(), "evaluation": {"sentences": sentences}}, "--sentences")
-    store = ClipStore.open(store_path or config.data.store)
-    saved = folder.split()
-    if saved["store_digest"] != store.meta["digest"]:
-        raise LipkdError(f"clip store {store.path}: not the one that trial {folder.name} was trained on")
-    ids = Split(**{name: tuple(saved[name]) for name in ("train", "val", "test")})
-    by_id = {clip.id: clip for clip in store.clips}
-    clips = [by_id[i] for i in getattr(ids, part)]
+    store, parts = _saved_split(folder, store_path or Path(config.data.store))
+    clips = parts[part]
     if not clips:
         raise LipkdError(f"trial {folder.name}: its split holds no {part!r} clips")
     reader = ClipReader(store, Alphabet(config.data.alphabet), config.data.crop, zoom=config.data.zoom)
     chosen = prepare_device(config.training.model_copy(update={"device": device}))
-    return read_clips(
-        cohort.to(chosen),
-        reader,
-        clips,
-        batch_size=config.training.batch_size,
-        device=chosen,
-        precision=config.training.precision,
-        sentences=config.closed_list(by_id[i].text for i in ids.train),
-        views=views,
-    )
+    options = options or decoding_options(config, (clip.text for clip in parts["train"]))
+    options.check_letters(reader.alphabet)
+    options = replace(options, precision=options.precision or config.training.precision)
+    return read_clips(cohort.to(chosen), reader, clips, options, chosen)
+
+
+def decoding_options(config: TrialConfig, transcripts: Iterable[str]) -> DecodingOptions:
+    """How a trial reads its validation clips, given the `transcripts` of its training clips."""
+    training = config.training
+    sentences = config.closed_list(transcripts)
+    return DecodingOptions.of(sentences=sentences, batch_size=training.batch_size, precision=training.precision)
+
+
+def trial_options(
+    path: Path, *, sentences: Literal["train"] | tuple[str, ...] | None = None, store_path: Path | None = None
+) -> DecodingOptions:
+    """The decoding options of a saved trial, or the same with another closed list.
+
+    Raises LipkdError as `evaluate` does, and for a sentence that the trial's alphabet cannot spell.
+    """
+    folder = TrialFolder(path)
+    config = folder.config()
+    if sentences is not None:
+        config = parse_config({**config.to_json(), "evaluation": {"sentences": sentences}}, "--sentences")
+    _, parts = _saved_split(folder, store_path or Path(config.data.store))
+    return decoding_options(config, (clip.text for clip in parts["train"]))
+
+
+def _saved_split(folder: TrialFolder, store_path: Path) -> tuple[ClipStore, dict[str, list[Clip]]]:
+    """The store of a trial, and the clips of `train`, `val` and `test`."""
+    store = ClipStore.open(store_path)
+    saved = folder.split()
+    if saved["store_digest"] != store.meta["digest"]:
+        raise LipkdError(f"clip store {store.path}: not the one that trial {folder.name} was trained on")
+    by_id = {clip.id: clip for clip in store.clips}
+    return store, {part: [by_id[i] for i in saved[part]] for part in ("train", "val", "test")}

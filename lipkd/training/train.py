@@ -31,7 +31,7 @@ from lipkd.data.splits import make_split
 from lipkd.data.store import ClipStore
 from lipkd.device import Usage, autocast, device_name, prepare_device
 from lipkd.errors import LipkdError
-from lipkd.evaluation.evaluate import Reading, rates, read_clips
+from lipkd.evaluation.evaluate import Reading, decoding_options, rates, read_clips
 from lipkd.files import write_atomic, write_json, write_jsonl
 from lipkd.lock import only_one
 from lipkd.model.cohort import Cohort
@@ -122,7 +122,7 @@ class Trainer:
         by_id = {clip.id: clip for clip in store.clips}
         self.train_clips = [by_id[i] for i in split.train]
         self.val_clips = [by_id[i] for i in split.val]
-        self.sentences = config.closed_list(clip.text for clip in self.train_clips)
+        self.options = decoding_options(config, (clip.text for clip in self.train_clips))
         alphabet = Alphabet(config.data.alphabet)
         words = sorted({alphabet.letters(word) for clip in self.train_clips for word, _, _ in clip.words})
         vocabulary = {word: index for index, word in enumerate(words, 1)} if config.training.word_weight else {}
@@ -177,7 +177,6 @@ class Trainer:
 
     def _epoch(self) -> dict[str, float]:
         """Train one epoch, read the validation clips, write predictions and checkpoints; its metrics."""
-        training = self.config.training
         began = time.monotonic()
         trained = self._train_epoch()
         train_seconds = time.monotonic() - began
@@ -185,10 +184,8 @@ class Trainer:
             self.averaged,
             self.reader,
             self.val_clips,
-            batch_size=training.batch_size,
-            device=self.device,
-            precision=training.precision,
-            sentences=self.sentences,
+            self.options,
+            self.device,
         )
         self.epoch += 1
         metrics = trained | rates(reading)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from safetensors.torch import load_file
 
 from lipkd.config.trial_config import parse_config
 from lipkd.ctc.hypothesis import Hypothesis
+from lipkd.ctc.options import DecodingOptions
 from lipkd.data.store import ClipStore, Frames
 from lipkd.data.views import AS_TRAINED, TTA_VIEWS, View
 from lipkd.deployment.deploy import choose_peer, extract, find_trial
 from lipkd.deployment.lipreader import LipReader
-from lipkd.deployment.predict import Source, load_array, read_clips, stored_clips
+from lipkd.deployment.predict import Source, load_array, stored_clips, transcribe
 from lipkd.errors import LipkdError
-from lipkd.evaluation.evaluate import evaluate
+from lipkd.evaluation.evaluate import evaluate, trial_options
 from lipkd.files import write_json, write_jsonl
 from lipkd.training.train import fit
 from lipkd.trial import TrialFolder
@@ -77,15 +79,15 @@ def test_several_looks_at_a_clip_give_the_trial_and_the_deployed_peer_the_same(
     reader, rows = LipReader.load(model, "cpu"), trial.read_predictions("best")
     clips = [tiny_store.read(tiny_store.clip(row["id"])) for row in rows]
     for views in ((AS_TRAINED,), (View(mirror=True),), TTA_VIEWS):
-        heard = evaluate(trial.path, device="cpu", views=views)
-        logits, lengths = reader.logits(clips, views)
+        heard = evaluate(trial.path, device="cpu", options=replace(trial_options(trial.path), views=views))
+        logits, lengths = reader.logits(clips, DecodingOptions(views=views))
         for row, z, length in zip(heard.rows, logits.softmax(-1), lengths.tolist(), strict=True):
             torch.testing.assert_close(z[:length], heard.posteriors[row["id"]][1].float(), atol=1e-3, rtol=1e-2)
-        said = [said.text for said in reader.read(clips, views=views)]
+        said = [said.text for said in reader.read(clips, DecodingOptions(views=views))]
         assert said == [row["hypotheses"][1] for row in heard.rows]
         turned = [np.ascontiguousarray(clip[:, :, ::-1]) for clip in clips]
         if len(views) == 1:
-            opposite, _ = reader.logits(turned, (View(mirror=not views[0].mirror),))
+            opposite, _ = reader.logits(turned, DecodingOptions(views=(View(mirror=not views[0].mirror),)))
             torch.testing.assert_close(opposite, logits)
 
 
@@ -185,7 +187,7 @@ def test_clips_are_batched_by_length_and_come_back_in_order(model: Path, tiny_st
 
     sources = stored_clips(reader, tiny_store.path, None)
     sources[3] = Source("broken", fail)
-    read = list(read_clips(reader, sources, batch_size=2))
+    read = list(transcribe(reader, sources, DecodingOptions(batch_size=2)))
     assert [name for name, _ in read] == [source.name for source in sources]
     for (_, said), clip in zip(read, tiny_store.clips, strict=True):
         if isinstance(said, LipkdError):
@@ -199,11 +201,13 @@ def test_clips_are_batched_by_length_and_come_back_in_order(model: Path, tiny_st
 def test_a_closed_list_gives_the_likeliest_sentence_and_its_words(model: Path, tiny_store: ClipStore) -> None:
     reader = LipReader.load(model, "cpu")
     clips = [tiny_store.read(clip) for clip in tiny_store.clips[:3]]
-    for said in reader.read(clips, ("Bin red.", "lay blue now")):
+    for said in reader.read(clips, DecodingOptions.of(sentences=("Bin red.", "lay blue now"))):
         assert said.text in ("Bin red.", "lay blue now") and 0 < said.confidence <= 1
         assert " ".join(word.text for word in said.words) == {"B": "bin red", "l": "lay blue now"}[said.text[0]]
         assert all(0 <= w.start < w.end <= said.seconds for w in said.words)
-    [short] = reader.read([clips[0][:2]], ("bin red",))  # two frames cannot say seven letters
+    [short] = reader.read(
+        [clips[0][:2]], DecodingOptions.of(sentences=("bin red",))
+    )  # two frames cannot say seven letters
     assert (short.text, short.words, short.confidence) == ("bin red", (), 0.0)
 
 

@@ -18,9 +18,10 @@ import torch
 
 from lipkd import checkpoint
 from lipkd.config.trial_config import TrialConfig, parse_config
+from lipkd.ctc.options import DecodingOptions
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
-from lipkd.evaluation.evaluate import evaluate, rates
+from lipkd.evaluation.evaluate import evaluate, rates, trial_options
 from lipkd.model.cost import peer_costs
 from lipkd.text import letters
 from lipkd.training.train import deployed_cost, distill_weight, fading_weight, fit
@@ -96,10 +97,12 @@ def test_a_closed_list_is_scored_beside_greedy(tiny_store: ClipStore, tmp_path: 
     rows = TrialFolder(tmp_path).read_predictions("best")
     assert all(len(row["closed_list"]) == 1 and row["closed_list"][0] in known for row in rows)
     assert 0 <= last["val/wer_closed_list"] <= 2 and "val/cer_closed_list" in last
-    chosen = evaluate(tmp_path, device="cpu", sentences=("bin red",)).rows
+    chosen = evaluate(tmp_path, device="cpu", options=trial_options(tmp_path, sentences=("bin red",))).rows
     assert {row["closed_list"][0] for row in chosen} == {"bin red"}
     with pytest.raises(LipkdError, match=r"--sentences.*'7'"):
-        evaluate(tmp_path, device="cpu", sentences=("take 7",))
+        trial_options(tmp_path, sentences=("take 7",))
+    with pytest.raises(LipkdError, match="not in the alphabet"):
+        evaluate(tmp_path, device="cpu", options=DecodingOptions.of(sentences=("take 7",)))
 
 
 def test_the_perceptron_of_attention_is_trained(tiny_store: ClipStore, tmp_path: Path) -> None:

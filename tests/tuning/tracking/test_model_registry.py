@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from lipkd.data.views import TTA_VIEWS
+from lipkd.ctc.options import DecodingOptions
 from lipkd.deployment.lipreader import LipReader
 from lipkd.errors import LipkdError
 from lipkd.model.cost import network_cost
@@ -85,8 +85,12 @@ def test_a_registered_model_reads_from_an_array(mlruns: Path, trial: TrialFolder
         [*command, str(tmp_path / "clip.npy")], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     loaded = json.loads(ran.stdout.splitlines()[-1])
-    of_two = reader.read([clip], ["bin blue", "set red"], TTA_VIEWS)
-    expected = {"said": reader.read([clip]), "sure": reader.read([clip], (), TTA_VIEWS), "chosen": of_two}
+    of_two = reader.read([clip], DecodingOptions.of(sentences=["bin blue", "set red"], tta=True))
+    expected = {
+        "said": reader.read([clip]),
+        "sure": reader.read([clip], DecodingOptions.of(tta=True)),
+        "chosen": of_two,
+    }
     for name, said in expected.items():
         assert loaded[name] == json.loads(json.dumps([one.to_json() for one in said]))
     assert loaded["said"] != loaded["sure"] and loaded["chosen"][0]["text"] in ("bin blue", "set red")
