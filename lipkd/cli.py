@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from lipkd.commands import bench, data, learning, models, shell, tracking
+from lipkd.commands import bench, compare, data, learning, models, shell, tracking
 from lipkd.commands.common import Run
 from lipkd.errors import LipkdError
 from lipkd.versions import versions_text
@@ -108,7 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
         added.intermixed = True
         return added
 
-    for subject in (data, learning, models, tracking, bench):
+    for subject in (data, learning, compare, models, tracking, bench):
         subject.add(command)
     shell.add(command, build_parser)
     return parser

@@ -58,7 +58,7 @@ class TrialFolder:
     def checkpoint(self, which: Literal["last", "best"]) -> Path:
         return self.path / "checkpoints" / f"{which}.safetensors"
 
-    def predictions(self, which: Literal["last", "best"]) -> Path:
+    def predictions(self, which: Literal["last", "best", "test"]) -> Path:
         return self.path / "predictions" / f"{which}.jsonl"
 
     @property
@@ -119,7 +119,7 @@ class TrialFolder:
         """The journal, each step once (the first line of a step counts); a torn last line is ignored."""
         return list(read_journal(self.journal))
 
-    def read_predictions(self, which: Literal["last", "best"] = "best") -> list[dict[str, Any]]:
+    def read_predictions(self, which: Literal["last", "best", "test"] = "best") -> list[dict[str, Any]]:
         """Rows of `id`, `reference`, `hypotheses`, `ensemble`; empty when there are none yet."""
         path = self.predictions(which)
         return list(read_jsonl(path)) if path.is_file() else []

@@ -12,33 +12,36 @@ from lipkd.errors import LipkdError
 from lipkd.evaluation.compare import compare
 
 FILES = ("config.json", "split.json")
+TEST_PREDICTIONS = "predictions/test.jsonl"
 
 
 @dataclass(frozen=True)
 class TrackedTrial:
-    """A trial as `lipkd.evaluation.compare` wants it, from its run's artifacts."""
+    """A trial as `lipkd.evaluation.compare` wants it, from its run's artifacts; predictions of its validation clips
+    (`best`) and of its test clips, if it has read them."""
 
     name: str
-    content: dict[str, Any]
+    parsed: TrialConfig
     clips: dict[str, Any]
-    stands: str
-    said: list[dict[str, Any]]
+    status: str
+    best: list[dict[str, Any]]
+    test: list[dict[str, Any]]
     incomparable: str = ""
 
     def config(self) -> TrialConfig:
-        return parse_config(self.content, f"config.json of {self.name}")
+        return self.parsed
 
     def split(self) -> dict[str, Any]:
         return self.clips
 
     def state(self) -> dict[str, Any]:
-        return {"state": self.stands}
+        return {"state": self.status}
 
     def incomparable_reason(self) -> str:
         return self.incomparable
 
-    def read_predictions(self, which: Literal["best"] = "best") -> list[dict[str, Any]]:
-        return self.said
+    def read_predictions(self, which: Literal["best", "test"] = "best") -> list[dict[str, Any]]:
+        return self.best if which == "best" else self.test
 
 
 def read_tracked(tracking_uri: str, trial: Trial) -> TrackedTrial:
@@ -50,14 +53,24 @@ def read_tracked(tracking_uri: str, trial: Trial) -> TrackedTrial:
     ]
     if trial.state == "finished" and not rows:
         raise LipkdError(f"{trial.name} cannot be compared: its run has no {records.PREDICTIONS}")
-    return TrackedTrial(trial.name, content, clips, trial.state, rows, trial.incomparable_reason)
+    config = parse_config(content, f"config.json of {trial.name}")
+    test = _test_rows(tracking_uri, trial) if clips.get("test") else []
+    return TrackedTrial(trial.name, config, clips, trial.state, rows, test, trial.incomparable_reason)
 
 
 def verdict(tracking_uri: str, a: Sequence[Trial], b: Sequence[Trial]) -> list[str]:
-    """Is `a` better than `b`: a sentence for WER, one for CER. Raises LipkdError with the reason when that cannot be
-    said."""
+    """Is `a` better than `b`: a sentence for WER, one for CER, and what the interval covers. Raises LipkdError with
+    the reason when that cannot be said."""
     sides = [[read_tracked(tracking_uri, trial) for trial in side] for side in (a, b)]
     return compare(*sides).verdict().splitlines()
+
+
+def _test_rows(tracking_uri: str, trial: Trial) -> list[dict[str, Any]]:
+    text = records.read_text(tracking_uri, trial.run_id, TEST_PREDICTIONS) or ""
+    try:
+        return [json.loads(line) for line in text.split("\n") if line]
+    except ValueError as error:
+        raise LipkdError(f"{trial.name} cannot be compared: {TEST_PREDICTIONS} of its run is damaged") from error
 
 
 def _json(tracking_uri: str, trial: Trial, name: str) -> dict[str, Any]:

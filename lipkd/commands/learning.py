@@ -1,4 +1,4 @@
-"""Commands that train, score and compare."""
+"""Commands that train and score."""
 
 import argparse
 from dataclasses import replace
@@ -32,17 +32,6 @@ def add(command: AddCommand) -> None:
     evaluate.add_argument("--tta", action="store_true", help=TTA)
     evaluate.add_argument("--store", type=Path, help="where the trial's clip store lies now (default: where it was)")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-
-    compare = command("compare", _compare, "say whether one method is better than another, and how sure that is")
-    compare.add_argument(
-        "trials", type=Path, nargs="+", metavar="FOLDER", help="a sweep, or trials of one method (one per seed)"
-    )
-    compare.add_argument(
-        "--against", type=Path, nargs="+", metavar="TRIAL", help="trials of the other method (default: the controls)"
-    )
-    compare.add_argument(
-        "--width", type=float, metavar="W", help="with --against: only peers of this width (default: all they share)"
-    )
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -120,30 +109,4 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     named |= {f"peer {i}, list": counts for i, counts in enumerate(reading.count_closed_list())}
     for name, c in named.items():
         print(f"{name:12} {c.wer:6.3f} {c.cer:6.3f} {c.bleu:6.3f} {c.sentence_accuracy:9.3f}")
-    return 0
-
-
-def _compare(arguments: argparse.Namespace) -> int:
-    from lipkd.evaluation.compare import compare, compare_all
-    from lipkd.trial import TrialFolder
-
-    def folders(paths: list[Path]) -> list[TrialFolder]:
-        return [
-            TrialFolder(found.parent)
-            for path in paths
-            for found in sorted([*path.glob("config.json"), *path.glob("*/config.json")])
-        ]
-
-    trials = folders(arguments.trials)
-    if arguments.width is not None and not arguments.against:
-        raise LipkdError(f"--width {arguments.width:g}: goes with --against; without, every width is compared")
-    if arguments.against:
-        found = [compare(trials, folders(arguments.against), width=arguments.width)]
-    else:
-        found = compare_all(trials)
-    if not found:
-        raise LipkdError(f"{arguments.trials[0]}: no finished cohort with a control to compare it with")
-    for comparison in found:
-        print(f"{comparison.a} against {comparison.b}, {comparison.clips} clips, means over peers")
-        print("  " + comparison.verdict().replace("\n", "\n  "))
     return 0

@@ -2,10 +2,11 @@
 
     for every seed and clip: edits of A and of B against the same reference, means over their peers
     difference = corpus rate of A - corpus rate of B, averaged over the seeds
-    interval   = percentiles of that difference when seeds and clips are drawn again with replacement
+    interval   = what other seeds, and other speakers or clips, would make of it (lipkd/evaluation/interval.py)
 
-A paired bootstrap over clips (Bisani & Ney 2004) and over seeds: a clip that is hard for both and a seed
-that is lucky for both cancel out. Only trials that differ in nothing but their cohort may be compared.
+Trials are paired by seed and clip: a clip that is hard for both and a seed that is lucky for both cancel out. Only
+trials that differ in nothing but their cohort may be compared. Where a split holds out speakers (`unseen`) the
+interval counts what other speakers would change. The test clips are compared where all trials have read them.
 Peers are averaged, never picked: the best of two is better than one alone by choice, not by method. Of peers of
 different widths those take part whose width the other side has too: a narrow peer beside a wide one against a
 narrow network alone.
@@ -13,137 +14,157 @@ narrow network alone.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import compress
-from typing import Any, Literal, Protocol
+from typing import Any
 
-import jiwer
 import numpy as np
-from numpy.typing import NDArray
 
-from lipkd.config.trial_config import MACHINE, TrialConfig, differing_fields
 from lipkd.errors import LipkdError
-from lipkd.text import normalise
-
-Rate = Literal["wer", "cer"]
-DRAWS = 10_000
-WIDTHS = ("cohort.widths", "network.width")  # two fields for one thing: `TrialConfig.widths` has what counts
-MAY_DIFFER = ("seed", "data.digest", *MACHINE)  # what the stores hold is compared with the splits
-
-
-class Readable(Protocol):
-    """A trial that can be compared: a folder (`lipkd.trial.TrialFolder`), or what MLflow has kept of one. The methods
-    give what that folder's methods of the same names give."""
-
-    @property
-    def name(self) -> str:
-        """How the trial is called in a sentence."""
-
-    def config(self) -> TrialConfig: ...
-
-    def split(self) -> dict[str, Any]: ...
-
-    def state(self) -> dict[str, Any]: ...
-
-    def incomparable_reason(self) -> str:
-        """Why it must not be compared with others; empty for one that may be."""
-
-    def read_predictions(self, which: Literal["best"] = "best") -> list[dict[str, Any]]: ...
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A - B in one rate: the mean over seeds, its interval, and the difference of every seed.
-
-    `edits_a`, `edits_b`: edits summed over seeds and clips, means over peers; `reference`: the words or
-    characters that they are counted against.
-    """
-
-    mean: float
-    low: float
-    high: float
-    by_seed: dict[int, float]
-    edits_a: float
-    edits_b: float
-    reference: int
-
-    @property
-    def certain(self) -> bool:
-        """Whether the interval excludes 0."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two methods at equal everything else, over the seeds that both have; `averaged`: one of them has peers, over
-    which its edits are means; `width`: only peers of it took part, or None for all."""
-
-    a: str
-    b: str
-    clips: int
-    level: float
-    wer: Difference
-    cer: Difference
-    averaged: bool
-    width: float | None = None
-
-    def verdict(self) -> str:
-        """In words: which is better, by how many points, how sure, in how many seeds. One seed proves nothing: its
-        interval knows the luck of the clips only."""
-        return "\n".join(self._sentence(rate, getattr(self, rate)) for rate in ("wer", "cer"))
-
-    def _sentence(self, rate: str, d: Difference) -> str:
-        ahead, behind, sign = (self.a, d.edits_a), (self.b, d.edits_b), -1
-        if d.mean > 0:
-            ahead, behind, sign = behind, ahead, 1
-        (better, fewer), (worse, more) = ahead, behind
-        points = [100 * abs(d.mean), *sorted((100 * sign * d.low, 100 * sign * d.high))]
-        agree = sum(sign * value > 0 for value in d.by_seed.values())
-        unit = "words" if rate == "wer" else "characters"
-        which = "" if self.width is None else f" of width {self.width:g}"
-        mean = f", mean over peers{which}," if self.averaged else ""
-        counts = f"{_number(fewer)} against {_number(more)} edits{mean} in {d.reference} {unit}"
-        interval = f"{100 * self.level:g} % interval {points[1]:.1f} to {points[2]:.1f}"
-        if d.mean == 0:
-            return f"{rate.upper()}: {self.a} and {self.b} are equal ({counts})"
-        claim = "is better" if d.certain else "is ahead, but it may be luck,"
-        if len(d.by_seed) == 1:
-            claim = "is ahead with the one seed there is, which may be luck,"
-        return (
-            f"{rate.upper()}: {better} {claim} by {points[0]:.1f} points against {worse}, {interval}, "
-            f"in {agree} of {len(d.by_seed)} seeds ({counts})"
-        )
+from lipkd.evaluation.clip_errors import PREDICTIONS, ErrorTable, Part, Rate, Readable, speakers_of
+from lipkd.evaluation.comparison import Difference, MethodComparison
+from lipkd.evaluation.interval import Floats, variances
+from lipkd.evaluation.matching import differing, surroundings
 
 
 def compare(
-    a: Sequence[Readable], b: Sequence[Readable], *, width: float | None = None, level: float = 0.95, seed: int = 0
-) -> Comparison:
+    a: Sequence[Readable],
+    b: Sequence[Readable],
+    *,
+    width: float | None = None,
+    level: float = 0.95,
+    errors: ErrorTable | None = None,
+    setting: dict[str, str] | None = None,
+) -> MethodComparison:
     """Compare the best epochs of trials `a` with those of trials `b`, paired by their seeds; with `width` only their
-    peers of that width.
+    peers of that width. `errors` keeps counted edits for further comparisons; `setting` goes into the heading.
 
     Raises LipkdError when the two sides differ in more than the cohort (and says in what), when a side has
     two trials of one seed, when no seed has a trial on both sides, or when no width has a peer on both.
     """
-    sides = [_by_seed(trials) for trials in (a, b)]
-    seeds = sorted(sides[0].keys() & sides[1].keys())
-    if not seeds:
-        raise LipkdError(f"nothing to pair: seeds {sorted(sides[0])} on one side, {sorted(sides[1])} on the other")
-    first, other = (side[seeds[0]] for side in sides)
-    for side in sides:
-        for number in seeds:
-            _same_but_for_the_cohort(first, side[number])
-        for number in seeds[1:]:
-            _same_but_for_the_cohort(side[seeds[0]], side[number], cohort=True)
-    width = _common_width(first, other, width)
+    pair = Pair(a, b, width, errors or ErrorTable())
+    wer, cer = (_difference(pair, rate, level) for rate in ("wer", "cer"))
+    averaged = any(trial.config().cohort.peers > 1 for trial in (pair.first, pair.other))
+    names = describe(pair.first), describe(pair.other)
+    return MethodComparison(
+        *names,
+        part=pair.part,
+        clips=len(pair.ids),
+        level=level,
+        other_speakers=pair.other_speakers,
+        wer=wer,
+        cer=cer,
+        averaged=averaged,
+        width=pair.width,
+        unread_test=pair.unread_test,
+        setting=setting or {},
+    )
 
-    def difference(rate: Rate) -> Difference:
-        ours, theirs = ([_edits(side[number], rate, width) for number in seeds] for side in sides)
-        return _difference(ours, theirs, seeds, level, seed)
 
-    averaged = any(trial.config().cohort.peers > 1 for trial in (first, other))
-    clips = len(first.split()["val"])
-    names = describe(first), describe(other)
-    return Comparison(*names, clips, level, difference("wer"), difference("cer"), averaged, width)
+class Pair:
+    """Two sides that may be compared, and their edits. The constructor raises LipkdError where they may not."""
+
+    def __init__(self, a: Sequence[Readable], b: Sequence[Readable], width: float | None, errors: ErrorTable) -> None:
+        by_seed = [_by_seed(trials) for trials in (a, b)]
+        self.seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
+        if not self.seeds:
+            seeds = [sorted(side) for side in by_seed]
+            raise LipkdError(f"nothing to pair: seeds {seeds[0]} on one side, {seeds[1]} on the other")
+        self.sides = [[side[seed] for seed in self.seeds] for side in by_seed]
+        self.first, self.other = (side[0] for side in self.sides)
+        for side in self.sides:
+            for trial in side:
+                _require_equal(self.first, trial)
+                _require_equal(side[0], trial, cohort=True)
+        self.width = _common_width(self.first, self.other, width)
+        trials = [trial for side in self.sides for trial in side]
+        has_test = bool(self.first.split().get("test"))
+        self.unread_test = has_test and not all(trial.read_predictions(PREDICTIONS["test"]) for trial in trials)
+        self.part: Part = "test" if has_test and not self.unread_test else "val"
+        self.errors = errors
+        self.ids = errors.of(self.first, self.part).ids
+        if odd := [trial.name for trial in trials if errors.of(trial, self.part).ids != self.ids]:
+            raise LipkdError(f"{odd[0]} cannot be compared: its predictions are of other clips than its split says")
+        self.speakers = speakers_of(self.ids)
+        unseen = self.first.config().data.scenario == "unseen"
+        self.other_speakers = unseen and len(set(self.speakers)) > 1
+
+    @property
+    def units(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """(clips,): the unit of every clip for the interval, its speaker or itself."""
+        names = self.speakers if self.other_speakers else self.ids
+        return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+    def edits(self, rate: Rate) -> Floats:
+        """(2, seeds, clips): edits of A and B, means over the peers that take part."""
+        return np.stack([np.stack([self._of(trial, rate) for trial in side]) for side in self.sides])
+
+    def lengths(self, rate: Rate) -> Floats:
+        """(clips,): reference lengths."""
+        return self.errors.of(self.first, self.part).lengths[rate]
+
+    def _of(self, trial: Readable, rate: Rate) -> Floats:
+        edits = self.errors.of(trial, self.part).edits[rate]
+        taken = [self.width is None or own == self.width for own in trial.config().widths]
+        return np.mean(list(compress(edits, taken)), axis=0)
+
+
+def compare_sweep(trials: Sequence[Readable]) -> list[MethodComparison]:
+    """Every cohort of a sweep against vanilla, and every taught one against independent peers, at equal everything
+    else; peers of different widths width by width.
+
+    Trials that have not finished or say that they are not comparable, and cohorts without a control, are left out.
+    """
+    errors = ErrorTable()
+    return [compare(*sides, width=width, errors=errors, setting=own) for sides, width, own in controlled(trials)]
+
+
+Controlled = tuple[tuple[list[Readable], list[Readable]], float | None, dict[str, str]]
+
+
+def controlled(trials: Sequence[Readable]) -> list[Controlled]:
+    """The cohorts of a sweep with their controls: both sides, the width at which they are compared, and in what they
+    differ from the other pairs of the sweep beside their cohorts."""
+    groups: dict[str, dict[str, list[Readable]]] = {}
+    for trial in trials:
+        if trial.state()["state"] == "finished" and not trial.incomparable_reason():
+            group = groups.setdefault(json.dumps(_surroundings(trial), sort_keys=True), {})
+            group.setdefault(json.dumps(_cohort(trial), sort_keys=True), []).append(trial)
+    found: list[Controlled] = []
+    settings = [json.loads(key) for key in groups]
+    varying = differing(settings) if settings else []
+    for setting, cohorts in zip(settings, groups.values(), strict=True):
+        own = {name.rpartition(".")[2].replace("_", " "): setting.get(name, "–") for name in varying}
+        for name, members in cohorts.items():
+            for control, others in cohorts.items():
+                widths = _controlled_widths(json.loads(control), json.loads(name))
+                found += [((members, others), width, own) for width in widths]
+    return found
+
+
+def _surroundings(trial: Readable) -> dict[str, str]:
+    return surroundings(trial.config().flat(), trial.split()["store_digest"])
+
+
+def _cohort(trial: Readable) -> dict[str, Any]:
+    """What makes two cohorts the same: all of its options, the width of every peer, and nothing for a single peer,
+    who has nobody to learn from, but its width."""
+    config = trial.config()
+    options = config.cohort.model_dump(mode="json") if config.cohort.peers > 1 else {}
+    return {**options, "peers": config.cohort.peers, "widths": list(config.widths)}
+
+
+def _controlled_widths(control: dict[str, Any], cohort: dict[str, Any]) -> list[float]:
+    """The widths at which a cohort has this control: vanilla of one of its widths; for peers that are taught as many
+    independent ones of the same widths, and for such of different widths independent peers that are all of one."""
+    if cohort["peers"] == 1:
+        return []
+    alone = control["peers"] == 1
+    if not alone and (control["method"] != "independent" or cohort["method"] == "independent"):
+        return []
+    theirs, ours = {*control["widths"]}, {*cohort["widths"]}
+    if control["widths"] == cohort["widths"]:
+        return sorted(ours)
+    return sorted(theirs & ours) if alone or (len(theirs) == 1 < len(ours)) else []
 
 
 def _common_width(one: Readable, other: Readable, wanted: float | None) -> float | None:
@@ -152,8 +173,8 @@ def _common_width(one: Readable, other: Readable, wanted: float | None) -> float
     common = sorted(set(ours) & set(theirs))
     if not common or (wanted is not None and wanted not in common):
         having = "the same width" if wanted is None else f"width {wanted:g}"
-        said = " and ".join("+".join(f"{w:g}" for w in dict.fromkeys(widths)) for widths in (ours, theirs))
-        raise LipkdError(f"{one.name} and {other.name} cannot be compared: no peers of {having} on both sides ({said})")
+        both = " and ".join("+".join(f"{w:g}" for w in dict.fromkeys(widths)) for widths in (ours, theirs))
+        raise LipkdError(f"{one.name} and {other.name} cannot be compared: no peers of {having} on both sides ({both})")
     if wanted is not None:
         return wanted if len({*ours, *theirs}) > 1 else None
     if sorted(ours) == sorted(theirs) or {*ours, *theirs} == {common[0]}:
@@ -162,43 +183,6 @@ def _common_width(one: Readable, other: Readable, wanted: float | None) -> float
         choice = " or ".join(f"{w:g}" for w in common)
         raise LipkdError(f"{one.name} and {other.name} have other shares of each width: name one of {choice}")
     return common[0]
-
-
-def compare_all(trials: Sequence[Readable]) -> list[Comparison]:
-    """Every cohort of a sweep against vanilla, and every taught one against independent peers, at equal everything
-    else; peers of different widths width by width.
-
-    Trials that have not finished or say that they are not comparable, and cohorts without a control, are left out.
-    """
-    groups: dict[str, dict[str, list[Readable]]] = {}
-    for trial in trials:
-        if trial.state()["state"] == "finished" and not trial.incomparable_reason():
-            config = trial.config()
-            value = config.to_json()
-            cohort = json.dumps({**value.pop("cohort"), "widths": config.widths}, sort_keys=True)
-            del value["seed"], value["data"]["store"], value["network"]["width"]
-            value["data"]["digest"] = trial.split()["store_digest"]
-            groups.setdefault(json.dumps(value, sort_keys=True), {}).setdefault(cohort, []).append(trial)
-    found = []
-    for cohorts in groups.values():
-        for name, members in cohorts.items():
-            own = json.loads(name)
-            for control, others in cohorts.items():
-                widths = _controlled_widths(json.loads(control), own)
-                found += [compare(members, others, width=width) for width in widths]
-    return found
-
-
-def _controlled_widths(control: dict[str, Any], cohort: dict[str, Any]) -> list[float]:
-    """The widths at which a cohort has this control: vanilla of one of its widths; for peers that are taught as many
-    independent ones of the same widths, and for such of different widths independent peers that are all of one."""
-    alone, taught = control["peers"] == 1, control["method"] == "independent" != cohort["method"]
-    theirs, ours = {*control["widths"]}, {*cohort["widths"]}
-    if cohort["peers"] == 1 or not (alone or taught):
-        return []
-    if control["widths"] == cohort["widths"]:
-        return sorted(ours)
-    return sorted(theirs & ours) if alone or (len(theirs) == 1 < len(ours)) else []
 
 
 def describe(trial: Readable) -> str:
@@ -214,11 +198,6 @@ def describe(trial: Readable) -> str:
     return f"{method} ({network}width {'+'.join(f'{w:g}' for w in dict.fromkeys(config.widths))})"
 
 
-def _number(edits: float) -> str:
-    """A count, or a mean of counts with one decimal: `195`, `660.5`."""
-    return f"{edits:.1f}".removesuffix(".0")
-
-
 def _by_seed(trials: Sequence[Readable]) -> dict[int, Readable]:
     found: dict[int, Readable] = {}
     for trial in trials:
@@ -229,13 +208,12 @@ def _by_seed(trials: Sequence[Readable]) -> dict[int, Readable]:
     return found
 
 
-def _same_but_for_the_cohort(one: Readable, other: Readable, *, cohort: bool = False) -> None:
-    a, b = one.config(), other.config()
-    allowed = MAY_DIFFER if cohort else ("cohort.", *WIDTHS, *MAY_DIFFER)
-    if a.widths == b.widths:
-        allowed = (*WIDTHS, *allowed)
-    fields = differing_fields(a.to_json(), b.to_json())
-    problems = [field for field in fields if not field.startswith(allowed)]
+def _require_equal(one: Readable, other: Readable, *, cohort: bool = False) -> None:
+    """Raise LipkdError unless both have finished, may be compared, and are equal in everything but the cohort; with
+    `cohort` in that as well."""
+    problems = [name for name in differing([_surroundings(one), _surroundings(other)]) if name != "data.digest"]
+    if cohort:
+        problems += [f"cohort.{name}" for name in differing([_as_text(_cohort(one)), _as_text(_cohort(other))])]
     if one.split() != other.split():
         problems.append("the split or the store's content")
     if problems:
@@ -247,43 +225,27 @@ def _same_but_for_the_cohort(one: Readable, other: Readable, *, cohort: bool = F
             raise LipkdError(f"{trial.name} cannot be compared: {reason}")
 
 
-def _edits(trial: Readable, rate: Rate, width: float | None) -> NDArray[np.float64]:
-    """(2, clips): edits of the best epoch, averaged over the peers (of a width), and reference lengths."""
-    process = jiwer.process_words if rate == "wer" else jiwer.process_characters
-    config = trial.config()
-    taken = [width is None or own == width for own in config.widths]
-    characters = config.data.alphabet
-    columns = []
-    for row in sorted(trial.read_predictions("best"), key=lambda row: str(row["id"])):
-        truth = normalise(row["reference"], "letters", characters)
-        hypotheses = [normalise(text, "letters", characters) for text in compress(row["hypotheses"], taken)]
-        outputs = [process(truth, hypothesis) for hypothesis in hypotheses]
-        edits = np.mean([o.substitutions + o.deletions + o.insertions for o in outputs])
-        columns.append((edits, outputs[0].hits + outputs[0].substitutions + outputs[0].deletions))
-    return np.array(columns, dtype=np.float64).T
+def _as_text(values: dict[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(value) for name, value in values.items()}
 
 
-def _difference(
-    a: list[NDArray[np.float64]], b: list[NDArray[np.float64]], seeds: list[int], level: float, seed: int
-) -> Difference:
-    """a, b: per seed (2, clips), as `_edits` gives them."""
-    edits = np.stack([np.stack([x[0] for x in side]) for side in (a, b)])  # (2, seeds, clips)
-    lengths = a[0][1]  # (clips,), the same for all
-    gaps = (edits[0] - edits[1]).sum(1) / lengths.sum()  # (seeds,)
-    rng = np.random.default_rng(seed)
-    drawn = np.empty(DRAWS)
-    for i in range(DRAWS):
-        clips = rng.integers(0, len(lengths), len(lengths))
-        which = rng.integers(0, len(seeds), len(seeds))
-        pair = edits[:, which][:, :, clips]
-        drawn[i] = (pair[0] - pair[1]).sum(1).mean() / lengths[clips].sum()
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+def _difference(pair: Pair, rate: Rate, level: float) -> Difference:
+    edits, lengths = pair.edits(rate), pair.lengths(rate)
+    gaps = edits[0] - edits[1]  # (seeds, clips)
+    by_seed = gaps.sum(1) / lengths.sum()
+    mean, half = float(by_seed.mean()), None
+    units = pair.units
+    if len(pair.seeds) > 1 and units.max() > 0:
+        half = float(variances(gaps, lengths, units).half_width(level))
+    speakers = np.array(pair.speakers)
+    each = {name: speakers == name for name in dict.fromkeys(pair.speakers)}
     return Difference(
-        mean=float(gaps.mean()),
-        low=float(low),
-        high=float(high),
-        by_seed={s: float(gap) for s, gap in zip(seeds, gaps, strict=True)},
+        mean=mean,
+        low=None if half is None else mean - half,
+        high=None if half is None else mean + half,
+        by_seed={seed: float(gap) for seed, gap in zip(pair.seeds, by_seed, strict=True)},
+        by_speaker={n: float(gaps[:, own].mean(0).sum() / lengths[own].sum()) for n, own in each.items()},
         edits_a=float(edits[0].sum()),
         edits_b=float(edits[1].sum()),
-        reference=int(lengths.sum()) * len(seeds),
+        reference=int(lengths.sum()) * len(pair.seeds),
     )

@@ -47,7 +47,7 @@ def test_trials_of_two_sweeps_are_set_against_each_other(two_sweeps: str, monkey
     sides = {"one": "attention ×2, width 1", "other": "vanilla, width 1"}
     app = opened(two_sweeps, "compare", monkeypatch, **TOGETHER, **sides)
     assert len(app.multiselect(key="trials").value) == 3
-    assert "attention ×2 (width 1)" in written(app) and "one seed there is" in written(app)
+    assert "attention ×2 (width 1)" in written(app) and "with one seed" in written(app)
     assert not said(app)
 
 

@@ -37,7 +37,7 @@ def test_the_same_words_as_from_folders(tracking: str, trials: list[Trial], tmp_
         folders.append(folder)
     said = verdict(tracking, [sides[0]], [sides[1]])
     assert said == compare([folders[0]], [folders[1]]).verdict().splitlines()
-    assert len(said) == 2 and "against" in said[0] and "one seed there is" in said[0]
+    assert len(said) == 3 and "not shown that attention" in said[0] and "with one seed" in said[0]
 
 
 def test_refusals_are_sentences(tracking: str, trials: list[Trial]) -> None:
