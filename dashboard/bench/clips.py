@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lipkd.data.store import ClipStore, StoreWriter
 from lipkd.text import LETTERS, letters
 from preprocessing.synthetic.make_corpus import draw_clip, write_video
-from preprocessing.video.quiet_cv2 import cv2
 
 SPEAKERS, CLIPS, VALIDATION = 2, 20, "s2"
 VIDEO = (480, 240)  # width and height of a "face", which is the mouth enlarged

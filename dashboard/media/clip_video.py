@@ -1,29 +1,28 @@
-"""Frames of a clip as a video that browsers play: VP8 in WebM, written by OpenCV's wheel alone.
+"""Frames of a clip as a video that browsers play: VP8 in WebM, by PyAV's own encoder.
 
 Encoded twice as large as the crop, because VP8 halves the resolution of colour; the browser scales the
-rest of the way, and a larger picture took six times as long without looking different (measured: 100
-frames of 100×50 take 0.3 s at 200×100, 1.7 s at 600×300).
+rest of the way. 100 frames of 100×50 take 0.08 s and 115 kB, at 40 dB.
 """
 
 import contextlib
 import hashlib
+import io
 import os
-import tempfile
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 
 from lipkd.data.store import Clip, ClipStore, Frames
-from lipkd.errors import LipkdError
 from lipkd.files import write_atomic
-from preprocessing.video.quiet_cv2 import cv2
 
 SCALE = 2
 KEPT = 500  # encoded clips in the cache folder
 KEPT_BYTES = 500_000_000
-# OpenCV complains on stderr of every .webm, but not of Matroska, whose subset WebM is: so the name of the
-# format in the file's head is changed instead ("matroska" → "webm" and four bytes of padding, a Void element).
-MATROSKA, WEBM = b"\x42\x82\x88matroska", b"\x42\x82\x84webm\xec\x82\x00\x00"
+BITS_PER_S = 4_000_000
+ENCODING = {"deadline": "good", "cpu-used": "4", "crf": "8"}
 
 
 def cache_folder() -> Path:
@@ -48,19 +47,18 @@ def clip_video(store: ClipStore, clip: Clip, cache: Path) -> bytes:
 
 
 def encode(frames: Frames, fps: float) -> bytes:
-    """Frames (T, H, W, C), C = 3 (RGB) or 1 (grey), as a WebM file; raises LipkdError when OpenCV cannot."""
+    """Frames (T, H, W, C), C = 3 (RGB) or 1 (grey), as a WebM file."""
     height, width = (SCALE * side for side in frames.shape[1:3])
-    with tempfile.TemporaryDirectory(prefix="lipkd-") as folder:
-        path = Path(folder) / "clip.mkv"
-        codec = cv2.VideoWriter.fourcc(*"VP80")
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, fps, (width, height))
-        if not writer.isOpened():
-            raise LipkdError("the video cannot be shown: this OpenCV writes no VP8; install the opencv-python wheel")
+    content = io.BytesIO()
+    with av.open(content, "w", format="webm") as container:
+        stream = container.add_stream("libvpx", rate=Fraction(fps).limit_denominator(1001), options=ENCODING)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = width, height, "yuv420p", BITS_PER_S
         for frame in frames:
             rgb = frame if frame.shape[2] == 3 else np.repeat(frame, 3, axis=2)
-            writer.write(cv2.resize(rgb[..., ::-1], (width, height), interpolation=cv2.INTER_CUBIC))
-        writer.release()
-        return path.read_bytes().replace(MATROSKA, WEBM, 1)
+            enlarged = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(enlarged, format="rgb24")))
+        container.mux(stream.encode())
+    return content.getvalue()
 
 
 def crop_sheet(frames: Frames, columns: int) -> bytes:

@@ -2,26 +2,34 @@
 
 A store says where its videos lay (`source_root`) and which of them a clip is (`source`). Both were written by
 whoever made the store, so nothing is opened that does not lie below `source_root` when all links are followed,
-and FFmpeg may read nothing but that file: no play list, no address.
+and nothing but that file is read: no play list, no address.
 """
 
 import hashlib
-import json
 import re
-import shutil
-import subprocess
+import time
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+
+import av
+import numpy as np
 
 from dashboard.media.clip_video import forget_oldest
 from lipkd.data.store import Clip, ClipStore
 from lipkd.files import write_atomic
-from preprocessing.video.containers import ONLY_THIS_FILE
+from preprocessing.rejects import BadClip
+from preprocessing.video.image_folder import FPS
+from preprocessing.video.mouth_clips import picture_width
+from preprocessing.video.resample import video_pictures
+from preprocessing.video.sound import Samples, has_sound, read_sound
 
 TALLEST = 480  # lines; faces are watched beside their mouth, not in a cinema
 WIDEST_CROP = 200  # pixels: a silent video that is no wider shows the mouth and nothing else
 PATIENCE = 60  # seconds
-SETTINGS = "1"  # of the encoding: another number is another file in the cache
+SOUND_RATE = 44100  # samples/s
+SETTINGS = "2"  # of the encoding: another number is another file in the cache
+H264 = {"preset": "veryfast", "crf": "20"}
 
 
 @dataclass(frozen=True)
@@ -44,26 +52,23 @@ def source_video(store: ClipStore, clip: Clip, cache: Path) -> SourceVideo | NoV
     path = source_path(store, clip)
     if path is None:
         return NoVideo()
-    if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
-        return NoVideo("The whole face and its sound need FFmpeg (`apt-get install ffmpeg`); here is the mouth alone.")
     stat = path.stat()
     key = f"{path}\n{stat.st_mtime_ns}\n{stat.st_size}\n{begin(clip)}\n{clip.n_frames}\n{clip.fps}\n{SETTINGS}"
     name = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
     known = [SourceVideo(kept.read_bytes(), sound) for kept, sound in _kept(cache, name) if kept.is_file()]
     if known:
         return known[0]
-    streams = streams_of(path)
-    sound = any(stream.get("codec_type") == "audio" for stream in streams)
-    widths = [int(stream.get("width", 0)) for stream in streams if stream.get("codec_type") == "video"]
-    if not widths:
-        return NoVideo("The original video cannot be read by FFmpeg; here is the mouth alone.")
-    if max(widths) <= WIDEST_CROP and not sound:
+    try:
+        sound, width = has_sound(path), picture_width(path)
+    except BadClip:
+        return NoVideo("The original video cannot be read; here is the mouth alone.")
+    if width <= WIDEST_CROP and not sound:
         return NoVideo()
     target = next(kept for kept, with_sound in _kept(cache, name) if with_sound == sound)
     try:
         write_atomic(target, lambda to: encode_mp4(path, to, begin=begin(clip), frames=clip.n_frames, fps=clip.fps))
-    except (OSError, subprocess.SubprocessError):
-        return NoVideo("FFmpeg could not convert the original video; here is the mouth alone.")
+    except (OSError, BadClip):
+        return NoVideo("The original video cannot be converted; here is the mouth alone.")
     forget_oldest(cache)
     return SourceVideo(target.read_bytes(), sound)
 
@@ -93,28 +98,45 @@ def _kept(cache: Path, name: str) -> list[tuple[Path, bool]]:
     return [(cache / f"{name}.sound.mp4", True), (cache / f"{name}.mp4", False)]
 
 
-def streams_of(path: Path) -> list[dict[str, str]]:
-    """The `codec_type` and `width` of every stream of a file; none when FFmpeg cannot read it."""
-    wanted = ("-show_entries", "stream=codec_type,width", "-of", "json")
-    called = ["ffprobe", "-v", "error", *ONLY_THIS_FILE, *wanted, f"file:{path}"]
-    try:
-        ran = subprocess.run(called, capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, check=True)
-        return list(json.loads(ran.stdout).get("streams", []))
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return []
-
-
 def encode_mp4(path: Path, target: Path, *, begin: float, frames: int, fps: float) -> None:
-    """So many pictures of a video, one every 1/fps seconds from its second `begin`, and the sound to them.
+    """So many pictures of a video, from its second `begin` after the first picture on, and the sound to them.
 
-    Raises OSError or subprocess.SubprocessError when FFmpeg fails or takes longer than PATIENCE.
+    The pictures are those that `lipkd prepare` takes, so that words and subtitles fit them. Raises BadClip when the
+    video cannot be read, OSError (FFmpeg's errors are such) when it cannot be written or takes longer than PATIENCE.
     """
-    called = ["ffmpeg", "-v", "error", "-nostdin", "-y", *ONLY_THIS_FILE]
-    called += ["-ss", f"{begin:.3f}", "-t", f"{frames / fps:.3f}", "-i", f"file:{path}"]
-    # Even sides, as 4:2:0 wants; a key picture twice a second, so that a step back is quick.
-    size = f"scale=-2:'min({TALLEST},trunc(ih/2)*2)'"
-    called += ["-map", "0:v:0", "-map", "0:a:0?", "-vf", f"fps={fps:g},{size}", "-frames:v", str(frames)]
-    called += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p"]
-    called += ["-g", str(max(round(fps / 2), 1)), "-c:a", "aac", "-b:a", "96k", "-ac", "2"]
-    called += ["-map_metadata", "-1", "-movflags", "+faststart", "-f", "mp4", f"file:{target}"]
-    subprocess.run(called, capture_output=True, timeout=PATIENCE, check=True)
+    deadline = time.monotonic() + PATIENCE
+    span = (begin, begin + frames / fps) if begin else None
+    samples = read_sound(path, span, rate=SOUND_RATE).samples if has_sound(path) else None
+    pictures = islice(video_pictures(path, span), round(frames / fps * FPS))
+    with av.open(f"file:{target}", "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        shown = container.add_stream("libx264", rate=round(FPS), options=H264)
+        shown.pix_fmt = "yuv420p"
+        shown.gop_size = round(FPS / 2)  # so that a step back is quick
+        heard = None if samples is None else container.add_stream("aac", rate=SOUND_RATE, layout="mono")
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            if number == 0:
+                shown.width, shown.height = playable_size(frame.width, frame.height)
+            container.mux(shown.encode(frame.reformat(shown.width, shown.height, "yuv420p", interpolation="BICUBIC")))
+            if heard is not None and samples is not None:
+                container.mux(heard.encode(_sound_of(samples, number)))
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{path} takes longer than {PATIENCE} s")
+        container.mux(shown.encode())
+        if heard is not None:
+            container.mux(heard.encode())
+
+
+def playable_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height, at most TALLEST high, of even sides, as 4:2:0 wants."""
+    tall = min(TALLEST, height // 2 * 2)
+    return max(2, 2 * round(width * tall / height / 2)), max(2, tall)
+
+
+def _sound_of(samples: Samples, number: int) -> av.AudioFrame:
+    """The samples (int16, mono, at SOUND_RATE) that belong to picture `number`; silence after their end."""
+    first, end = round(number * SOUND_RATE / FPS), round((number + 1) * SOUND_RATE / FPS)
+    piece = samples[first:end]
+    frame = av.AudioFrame.from_ndarray(np.pad(piece, (0, end - first - len(piece)))[None], "s16", "mono")
+    frame.sample_rate, frame.pts = SOUND_RATE, first
+    return frame

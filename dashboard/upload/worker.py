@@ -7,21 +7,25 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import traceback
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
-from dashboard.media.source_video import WIDEST_CROP, encode_mp4, streams_of
+from dashboard.media.source_video import WIDEST_CROP, encode_mp4
 from dashboard.upload.read_upload import ANSWER, FACE, FRAMES, LONGEST_S, POSTERIORS
 from lipkd.errors import LipkdError
 from lipkd.files import write_json
 from preprocessing.face.mouth_reader import MouthReader
-from preprocessing.video.quiet_cv2 import cv2
+from preprocessing.rejects import BadClip
+from preprocessing.video.mouth_clips import picture_width
+from preprocessing.video.picture import shown_size
+from preprocessing.video.sound import has_sound
+from preprocessing.video.video_file import open_video
 
 MOST_PIXELS = 4096 * 2304  # of a picture
 MOST_BYTES = 8_000_000_000  # of memory
@@ -75,18 +79,16 @@ def read(video: Path, model: Path) -> dict[str, Any]:
 
 def _check(video: Path) -> int:
     """The width of the pictures; raises LipkdError for what is no video, or says itself that it is too much."""
-    capture = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
-        if not capture.isOpened():
-            raise LipkdError("it is damaged, or no video at all whatever its name says")
-        width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        if width * height > MOST_PIXELS:
-            raise LipkdError(f"its pictures are {width}×{height}, up to 4096×2304 are read")
-        if capture.get(cv2.CAP_PROP_FRAME_COUNT) > LONGEST_S * capture.get(cv2.CAP_PROP_FPS) > 0:
-            raise _too_long()
-        return width
-    finally:
-        capture.release()
+        with open_video(video) as opened:
+            width, height = shown_size(opened.stream)
+            if width * height > MOST_PIXELS:
+                raise LipkdError(f"its pictures are {width}×{height}, up to 4096×2304 are read")
+            if (opened.container.duration or 0) / av.time_base > LONGEST_S:
+                raise _too_long()
+            return picture_width(video)
+    except BadClip as reason:
+        raise LipkdError(f"it is damaged, or no video at all whatever its name says ({reason})") from reason
 
 
 def _too_long() -> LipkdError:
@@ -95,15 +97,13 @@ def _too_long() -> LipkdError:
 
 def _play(video: Path, width: int, frames: int, fps: float) -> tuple[bool, bool, str]:
     """Whether the video lies there as MP4, whether that has sound, and what the reader should know of it."""
-    if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
-        return False, False, "The whole video and its sound need FFmpeg; here is the mouth alone."
-    sound = any(stream.get("codec_type") == "audio" for stream in streams_of(video))
+    sound = has_sound(video)
     if width <= WIDEST_CROP and not sound:
         return False, False, ""
     try:
         encode_mp4(video, video.with_name(FACE), begin=0.0, frames=frames, fps=fps)
-    except (OSError, subprocess.SubprocessError):
-        return False, False, "FFmpeg could not convert the video; here is the mouth alone."
+    except (OSError, BadClip):
+        return False, False, "The video cannot be converted; here is the mouth alone."
     return True, sound, ""
 
 

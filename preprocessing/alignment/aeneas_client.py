@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipkd.errors import LipkdError
-from preprocessing.alignment.audio import RATE, Samples
+from preprocessing.alignment.audio import RATE
 from preprocessing.rejects import CannotAlign
+from preprocessing.video.sound import Samples
 
 WORKER = Path(__file__).with_name("aeneas_worker.py")
 PATIENCE = 120.0  # seconds for one clip

@@ -22,13 +22,15 @@ from pathlib import Path
 from lipkd.errors import LipkdError
 from lipkd.files import write_json, write_jsonl
 from preprocessing.alignment.aeneas_client import Aligner
-from preprocessing.alignment.audio import RATE, Sound, find_speech, read_sound, require_ffmpeg
+from preprocessing.alignment.audio import RATE, clip_sound
+from preprocessing.alignment.find_speech import find_speech
 from preprocessing.corpus.align_file import SILENCE, UNITS, Alignment, Segment, read_align, write_align
 from preprocessing.corpus.layouts import choose, find_sources
 from preprocessing.corpus.source import Source, below
 from preprocessing.corpus.transcripts import Transcript, find_transcript, read_table, spoken_form
 from preprocessing.progress import OnProgress, Progress
 from preprocessing.rejects import CannotAlign
+from preprocessing.video.sound import Sound
 
 FPS = 25.0  # of the frames that an .align file counts, whatever the video's own rate
 SHORTEST = 2 * UNITS  # a shorter word is flagged: either it was slurred, or it was not found
@@ -115,7 +117,6 @@ def align_corpus(
         chosen = sorted(random.Random(seed).sample(range(len(sources)), sample))
         sources = [sources[index] for index in chosen]
     table = read_table(transcripts) if transcripts is not None else None
-    require_ffmpeg()
     Aligner(language).close()  # now, rather than from every worker
     claim(out, language, force)
     made: Counter[str] = Counter()
@@ -214,7 +215,7 @@ class Job:
             transcript = find_transcript(source, self.table)
             if not self.force and (there := done_before(path, source, transcript)) is not None:
                 return Aligned(True, transcript.origin, doubt(there.segments))
-            segments = align_clip(read_sound(source.path, source.span), transcript, aligner)
+            segments = align_clip(clip_sound(source.path, source.span), transcript, aligner)
         except CannotAlign as reason:
             set_aside(path)
             return reason

@@ -12,7 +12,8 @@ from preprocessing.face.geometry import Pose, crop, crop_matrix, halvings_for, l
 from preprocessing.face.landmarks import follow_face
 from preprocessing.rejects import BadClip
 from preprocessing.video.image_folder import read_pictures
-from preprocessing.video.resample import Picture, Span, video_pictures
+from preprocessing.video.picture import Picture
+from preprocessing.video.resample import Span, video_pictures
 
 OUTSIDE = 0.2  # share of the frames in which the mouth may lie outside the picture
 

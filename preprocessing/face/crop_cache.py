@@ -14,7 +14,7 @@ from lipkd.files import write_atomic
 from preprocessing.corpus.source import Source
 from preprocessing.face.crop import CropOptions, crop_mouth
 from preprocessing.rejects import BadClip
-from preprocessing.video.resample import check_file
+from preprocessing.video.video_file import check_file
 
 RECIPE = 1  # counts up when the same video gives other crops
 Seen = dict[str, Any]

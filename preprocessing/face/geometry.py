@@ -7,6 +7,7 @@ a few frames: enough to still a face, little enough to follow a nod.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -14,8 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from lipkd.data.store import Frames
 from preprocessing.face.landmarks import KEPT, LIPS, NOSE_TIP, Points
 from preprocessing.rejects import BadClip
-from preprocessing.video.quiet_cv2 import cv2
-from preprocessing.video.resample import Picture
+from preprocessing.video.picture import Picture
 
 Values = NDArray[np.float64]
 STABLE = slice(0, 11)  # of KEPT: eyes, bridge and base of the nose

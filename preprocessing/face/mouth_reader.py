@@ -10,7 +10,7 @@ from preprocessing.face.crop import CropOptions, crop_mouth
 from preprocessing.face.model_file import find_bundle
 from preprocessing.rejects import BadClip
 from preprocessing.video.mouth_clips import LARGEST_CROP, picture_width, read_crops, to_grey
-from preprocessing.video.resample import check_file
+from preprocessing.video.video_file import check_file
 
 
 @dataclass(frozen=True)

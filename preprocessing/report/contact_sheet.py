@@ -1,10 +1,10 @@
 """Contact sheets: a few clips of a speaker, a few frames of each, in one picture."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lipkd.data.store import Clip, ClipStore
-from preprocessing.video.quiet_cv2 import cv2
 
 COLUMNS, ROWS = 4, 2  # clips
 FRAMES = 3  # of a clip, side by side: a mouth that does not move shows at once

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from preprocessing.report.contact_sheet import Picture
 from preprocessing.report.facts import SpeakerFacts, StoreFacts
 from preprocessing.report.html import bins, count, duration
-from preprocessing.video.quiet_cv2 import cv2
 
 INK, GREY, BLUE = (28, 30, 34), (91, 98, 112), (59, 110, 168)
 MARGIN, LINE = 24, 22  # pixels

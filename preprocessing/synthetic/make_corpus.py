@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from lipkd.data.store import Frames
@@ -22,7 +23,6 @@ from preprocessing.synthetic.draw_mouth import Speaker, draw_mouth, draw_speaker
 from preprocessing.synthetic.sentences import Spoken, draw_sentence, speak
 from preprocessing.synthetic.visemes import mouth_shapes
 from preprocessing.video.image_folder import FPS
-from preprocessing.video.quiet_cv2 import cv2
 
 Form = Literal["video", "frames", "both"]
 MOST_SPEAKERS, MOST_CLIPS = 1000, 10_000

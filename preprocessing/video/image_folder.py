@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.rejects import BadClip
-from preprocessing.video.quiet_cv2 import cv2
 
 FPS = 25.0  # of every clip in a store
 
@@ -21,7 +21,7 @@ def read_pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
         raise BadClip("empty folder", "no PNG in it")
     shape: tuple[int, ...] | None = None
     for path in _in_order(paths):
-        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        picture = read_picture(path)
         if picture is None:
             raise BadClip("unreadable picture", path.name)
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
@@ -31,6 +31,13 @@ def read_pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
             raise BadClip("pictures of different sizes", f"{path.name} is {_size(picture.shape)} after {_size(shape)}")
         shape = picture.shape
         yield picture.astype(np.uint8, copy=False)
+
+
+def read_picture(path: Path) -> NDArray[np.generic] | None:
+    """A picture as it is in its file, BGR if it has colours; None when it cannot be read."""
+    # What is wrong reaches the user as a reason, not in OpenCV's words on stderr.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
 
 def _in_order(paths: list[Path]) -> list[Path]:

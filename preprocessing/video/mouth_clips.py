@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lipkd.data.store import Frames
 from preprocessing.rejects import BadClip
-from preprocessing.video.image_folder import read_pictures
-from preprocessing.video.quiet_cv2 import cv2
-from preprocessing.video.resample import Span, video_pictures
+from preprocessing.video.image_folder import read_picture, read_pictures
+from preprocessing.video.resample import Span, first_picture, video_pictures
 
 LARGEST_CROP = 200  # pixels wide; a wider video shows more than a mouth
 
@@ -48,18 +48,16 @@ def load_array(path: Path, size: tuple[int, int]) -> Frames:
 
 
 def picture_width(path: Path) -> int:
-    """Width in pixels of a video's pictures, or of the first picture in a folder; 0 when it cannot be read."""
+    """Width in pixels of a video's pictures as players show them, or of the first picture in a folder; 0 when it
+    cannot be read."""
     if path.is_dir():
         first = next((entry for entry in sorted(path.iterdir()) if entry.suffix.lower() == ".png"), None)
-        picture = None if first is None else cv2.imread(str(first), cv2.IMREAD_REDUCED_GRAYSCALE_2)
-        return 0 if picture is None else 2 * picture.shape[1]
-    if not path.is_file():
-        return 0
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        picture = None if first is None else read_picture(first)
+        return 0 if picture is None else picture.shape[1]
     try:
-        return int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)) if capture.isOpened() else 0
-    finally:
-        capture.release()
+        return first_picture(path).shape[1]
+    except BadClip:
+        return 0
 
 
 def to_grey(frames: Frames) -> Frames:

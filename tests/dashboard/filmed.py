@@ -4,11 +4,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from lipkd.data.store import ClipStore, Frames, StoreWriter
-from preprocessing.video.quiet_cv2 import cv2
 
 FRAMES, FPS, HEIGHT, WIDTH = 25, 25.0, 24, 48
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")

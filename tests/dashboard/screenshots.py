@@ -10,13 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from lipkd.data.store import Clip, ClipStore, Frames, StoreWriter
 from preprocessing.synthetic.make_corpus import draw_clip, write_video
-from preprocessing.video.quiet_cv2 import cv2
 from tests.dashboard.deployed import deploy
 from tests.dashboard.filmed import show_to_camera
 from tests.dashboard.test_browser import CHROMIUM, FLAGS, PATIENCE, serve

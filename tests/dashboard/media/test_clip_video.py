@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from dashboard.media import clip_video
 from lipkd.data.store import ClipStore, StoreWriter
-from preprocessing.video.quiet_cv2 import cv2
 from tests.dashboard.filmed import frames_of
 
 GREYS = (20, 120, 220, 120, 20)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing.alignment.audio import LEAD, RATE, STEP, TRAIL, find_speech, read_sound
+from preprocessing.alignment.audio import RATE, clip_sound
+from preprocessing.alignment.find_speech import LEAD, STEP, TRAIL, find_speech
 from preprocessing.rejects import CannotAlign
 
 
@@ -63,14 +64,14 @@ def tone(offset: float = 0.0, seconds: float = 1.0) -> list[str]:
 
 
 def test_sound_is_read_from_a_video_whatever_its_name(ffmpeg: str, tmp_path: Path) -> None:
-    read = read_sound(write_clip(ffmpeg, tmp_path / "-it's a: ünïcode\nname.mkv", *tone()))
+    read = clip_sound(write_clip(ffmpeg, tmp_path / "-it's a: ünïcode\nname.mkv", *tone()))
     assert len(read.samples) == pytest.approx(RATE, abs=0.05 * RATE)
     assert read.duration == pytest.approx(1.0, abs=0.1)
     assert np.abs(read.samples).max() > 1000
 
 
 def test_sound_that_starts_late_is_led_in_by_silence(ffmpeg: str, tmp_path: Path) -> None:
-    read = read_sound(write_clip(ffmpeg, tmp_path / "late.mkv", *tone(0.5, 0.5)))
+    read = clip_sound(write_clip(ffmpeg, tmp_path / "late.mkv", *tone(0.5, 0.5)))
     loud = np.flatnonzero(np.abs(read.samples) > 500)
     assert loud[0] / RATE == pytest.approx(0.5, abs=0.05)
 
@@ -84,11 +85,11 @@ def test_what_has_no_sound_is_a_reason(ffmpeg: str, tmp_path: Path) -> None:
     kinds = {}
     for name in ("text.mp4", "empty.mp4", "pictures", "mute.mp4", "long.mkv"):
         with pytest.raises(CannotAlign) as reason:
-            read_sound(tmp_path / name)
+            clip_sound(tmp_path / name)
         kinds[name] = reason.value.kind
     assert kinds == {
-        "text.mp4": "unreadable video",
-        "empty.mp4": "unreadable video",
+        "text.mp4": "not a video",
+        "empty.mp4": "empty file",
         "pictures": "no audio",
         "mute.mp4": "no audio",
         "long.mkv": "too long",

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from preprocessing.face.geometry import LIP_POINTS, TIP, Pose, crop_matrix, pose_of
 from preprocessing.face.landmarks import KEPT, Points, follow_face
 from preprocessing.rejects import BadClip
-from preprocessing.video.quiet_cv2 import cv2
-from preprocessing.video.resample import Picture, video_pictures
+from preprocessing.video.picture import Picture
+from preprocessing.video.resample import video_pictures
 
 SIZE, MARGIN = (50, 100), 0.25
 N_FRAMES = 25

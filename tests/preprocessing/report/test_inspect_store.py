@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +18,6 @@ from preprocessing.report.contact_sheet import FRAMES, GAP, contact_sheet
 from preprocessing.report.facts import gather
 from preprocessing.report.html import bins, duration, page
 from preprocessing.report.inspect_store import inspect_store
-from preprocessing.video.quiet_cv2 import cv2
 
 EVIL = "<script>alert('\"&')</script>"
 
