@@ -17,7 +17,7 @@ from preprocessing.corpus.source import Source, below
 from preprocessing.corpus.transcripts import text_of
 from preprocessing.progress import OnProgress, Progress
 from preprocessing.rejects import BadClip
-from preprocessing.video.image_folder import FPS
+from preprocessing.video.resample import FPS
 
 
 @dataclass(frozen=True)

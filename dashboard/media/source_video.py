@@ -19,9 +19,8 @@ from dashboard.media.clip_video import forget_oldest
 from lipkd.data.store import Clip, ClipStore
 from lipkd.files import write_atomic
 from preprocessing.rejects import BadClip
-from preprocessing.video.image_folder import FPS
 from preprocessing.video.mouth_clips import picture_width
-from preprocessing.video.resample import video_pictures
+from preprocessing.video.resample import FPS, video_pictures
 from preprocessing.video.sound import Samples, has_sound, read_sound
 
 TALLEST = 480  # lines; faces are watched beside their mouth, not in a cinema

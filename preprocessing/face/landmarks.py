@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.video.image_folder import FPS
 from preprocessing.video.picture import Picture
+from preprocessing.video.resample import FPS
 
 Points = NDArray[np.float64]  # (..., K, 2): x, y in pixels
 EYES = ((33, 133), (362, 263))  # corners of the right and of the left eye, as the person has them

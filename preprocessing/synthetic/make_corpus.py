@@ -22,7 +22,7 @@ from preprocessing.corpus.align_file import write_align
 from preprocessing.synthetic.draw_mouth import Speaker, draw_mouth, draw_speaker
 from preprocessing.synthetic.sentences import Spoken, draw_sentence, speak
 from preprocessing.synthetic.visemes import mouth_shapes
-from preprocessing.video.image_folder import FPS
+from preprocessing.video.resample import FPS
 
 Form = Literal["video", "frames", "both"]
 MOST_SPEAKERS, MOST_CLIPS = 1000, 10_000

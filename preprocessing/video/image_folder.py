@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from preprocessing.rejects import BadClip
 
-FPS = 25.0  # of every clip in a store
-
 
 def read_pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
     """Yield BGR pictures in the order of the numbers in their names."""

@@ -13,11 +13,11 @@ from av.video.frame import VideoFrame
 
 from preprocessing.rejects import BadClip
 from preprocessing.video.complete import Completeness
-from preprocessing.video.image_folder import FPS
 from preprocessing.video.picture import Picture, ToPicture
 from preprocessing.video.video_file import Video, open_video
 
 Span = tuple[float, float]  # seconds: start, end
+FPS = 25.0  # of every clip in a store
 SLOWEST = 10.0  # frames/s; lips move faster than that
 LONGEST_GAP_S = 1.0  # between two time stamps
 LONGEST_S = 300.0
