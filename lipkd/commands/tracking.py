@@ -42,12 +42,12 @@ def add(command: AddCommand) -> None:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from tuning.sweep import SweepOptions, find_folder, run_sweep
+    from tuning.sweep import run_sweep, sweep_folder
 
     if arguments.watch and not arguments.status:
         raise LipkdError("--watch goes with --status")
     if arguments.status or arguments.stop or arguments.best_schedule:
-        folder = find_folder(arguments.file, arguments.mlruns, arguments.storage)
+        folder = sweep_folder(arguments.file, arguments.mlruns, arguments.storage)
         if arguments.best_schedule:
             from tuning.pbt.best_schedule import best_schedule
 
@@ -57,23 +57,24 @@ def _sweep(arguments: argparse.Namespace) -> int:
             from tuning.status.status import show_status
 
             return show_status(folder, watch=arguments.watch)
-        from tuning import stop_request
+        from tuning.stop_request import ask
 
-        stop_request.request(folder)
-        print(f"stop requested: running trials of {folder.name} end at their next checkpoints, and no others begin")
-        print(f"to go on later: lipkd sweep {folder} --resume")
+        ask(folder)
+        print(
+            f"asked: the trials of {folder.name} go on to their next checkpoints, and no other begins; later --resume"
+        )
         return 0
-    options = SweepOptions(
+    return run_sweep(
+        arguments.file,
         mlruns=arguments.mlruns,
         resume=arguments.resume,
-        only_failed=arguments.only_failed,
-        dry_run=arguments.dry_run,
-        offline=arguments.offline,
         address=arguments.address,
         tracking_uri=arguments.tracking_uri,
         storage=arguments.storage,
-    )
-    return run_sweep(arguments.file, options).exit_code
+        dry_run=arguments.dry_run,
+        only_failed=arguments.only_failed,
+        offline=arguments.offline,
+    ).exit_code
 
 
 def _sync(arguments: argparse.Namespace) -> int:

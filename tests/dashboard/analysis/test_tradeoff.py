@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dashboard.analysis.tradeoff import TIME, cost_rows, peer_cost, told
+from dashboard.analysis.tradeoff import TIME, cost_rows, front_summary, peer_cost
 from dashboard.charts import charts
 from dashboard.tracking.records import Trial
 from lipkd.model.cost import network_cost
@@ -43,7 +43,7 @@ def test_the_cost_is_that_of_one_peer_at_the_size_it_sees() -> None:
     "config",
     [{"cohort.widths": "[1.0, 0.5]"}, {"network.name": "resnet"}, {"data.crop": "[24"}, {"network.width": "0.001"}],
 )
-def test_no_cost_where_it_cannot_be_told(config: dict[str, str]) -> None:
+def test_no_cost_where_it_is_unknown(config: dict[str, str]) -> None:
     assert peer_cost(known("dml", 2, 0.4, **config), picture_of) is None
     assert peer_cost(trial("dml", 2, 0.4), picture_of) is None
     assert peer_cost(known("dml", 2, 0.4), lambda _: None) is None
@@ -80,10 +80,10 @@ def test_the_front_in_words() -> None:
     trials = [*plain, dearer, timeless]
     rows = cost_rows(trials, TIME, picture_of)
     assert [row["trial"] for row in rows] == [plain[0].name, plain[1].name, dearer.name]
-    assert told(trials, rows, TIME) == (
+    assert front_summary(trials, rows, TIME) == (
         f"Cheapest first, each better than all that cost less: {plain[0].name} (40.0 %), {dearer.name} (30.0 %). "
         "Left out: 1 trial still running, whose cost is not known before the end. "
         "Left out: 1 trial of which this cost is not known. "
         "Training times depend on what else ran on the machine at that time."
     )
-    assert told(plain[2:], [], PARAMETERS).startswith("Left out: 1 trial still running")
+    assert front_summary(plain[2:], [], PARAMETERS).startswith("Left out: 1 trial still running")
