@@ -1,8 +1,8 @@
-# make setup   a .venv with everything in it; a second call takes seconds
+# make setup   installs everything into .venv; a second call takes seconds
 # make test    setup, then lint, types and tests
-# make chaos   sweeps whose processes and nodes are killed, whose tracking server is away, whose disk is full
-# make browser the dashboard in a real browser, on a live sweep too, and pictures of every page in docs/screenshots
-# make demo    setup, then a synthetic corpus, a sweep over it and the result table; a second call picks up where it was
+# make chaos   kills, full disks, dead servers and nodes, damaged files; the wheel with each extra alone
+# make browser the dashboard in a real browser, also during a sweep; pictures of every page in docs/screenshots
+# make demo    setup, then a synthetic corpus, a sweep over it and the result table; a second call resumes
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
@@ -11,15 +11,15 @@ SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
-# ffmpeg, espeak, libespeak-dev are for aeneas, libegl1 and libgles2 for mediapipe, libgl1 for OpenCV, chromium for tests.
+# aeneas: ffmpeg, espeak, libespeak-dev. mediapipe: libegl1, libgles2. OpenCV: libgl1. Tests: chromium.
 DEBIAN := ffmpeg espeak libespeak-dev libegl1 libgles2 libgl1 chromium
 
 setup: $(READY)
 
-# One cv2. mediapipe requires opencv-contrib-python, lipkd asks for opencv-python: the same files, contrib has some more.
-# constraints.txt gives both the same version, and contrib is written last, over the other, so its files are there whole
-# and what the metadata of either says is true. tests/test_house.py compares every file with contrib's record.
-# aeneas wants numpy there while it builds, and numpy's build tools want the standard library's distutils.
+# One cv2: mediapipe requires opencv-contrib-python, lipkd requires opencv-python, and both install the folder cv2.
+# constraints.txt gives both one version, and contrib, which has all files of the other, is installed last.
+# tests/test_house.py compares every file with contrib's record.
+# aeneas needs numpy while it builds, and numpy's build tools need the standard library's distutils.
 $(READY): pyproject.toml constraints.txt Makefile
 	@$(MAKE) --no-print-directory system
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -31,7 +31,7 @@ $(READY): pyproject.toml constraints.txt Makefile
 	    echo "lipkd: aeneas did not build, so 'lipkd prepare' cannot align; the reason is in .venv/aeneas.log"
 	touch $@
 
-# Debian's packages: installed where this may be done, named where not; on other systems the reader knows their names.
+# Debian's packages: installed when root, else named.
 system:
 	@command -v dpkg-query > /dev/null || exit 0
 	missing=""
@@ -57,15 +57,16 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Two files of tests at a time: half of what they do is waiting, for processes to start and for pages to open.
+# Two test files at a time: half of the time they wait for processes and pages.
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# Not part of the tests, which have a miniature of it; a run takes minutes.
+# Takes many minutes; the tests have a miniature of it.
 chaos: setup
 	@$(MAKE) --no-print-directory system DEBIAN=postgresql
 	$(BIN)/pytest -m storm
 	$(BIN)/python -m tests.chaos --runs $(or $(RUNS),20)
+	$(BIN)/python -m tests.chaos.extras
 
 browser: setup
 	@$(MAKE) --no-print-directory system DEBIAN=nginx-light

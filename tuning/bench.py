@@ -16,7 +16,6 @@ from pathlib import Path
 from lipkd.config.trial_config import load_yaml
 from lipkd.errors import LipkdError
 from lipkd.files import write_json
-from tuning.gpu.memory_table import OUT_OF_MEMORY
 from tuning.gpu.shares import part
 from tuning.plan.planner import Planner
 from tuning.plan.sweep_config import load_sweep
@@ -75,9 +74,11 @@ def memory_text(folder: Path) -> str:
     trials = list(trial_folders(folder)) if folder.is_dir() else []
     peaks = [r.metrics["memory/peak_mb"] for t in trials for r in t.reports() if "memory/peak_mb" in r.metrics]
     failures = [path.read_text(encoding="utf-8") for t in trials if (path := t.path / "failure.txt").is_file()]
-    crowded = sum(OUT_OF_MEMORY in failure for failure in failures)
+    oom_trials = sum("OutOfMemoryError" in failure for failure in failures)  # their state says how they ended later
     text = f"; at most {max(peaks):.0f} MiB a trial" if peaks else ""
-    return text + (f"; {crowded} ran out of memory at first and had to go on with fewer beside them" if crowded else "")
+    if oom_trials:
+        text += f"; {oom_trials} ran out of memory at first and had to go on with fewer beside them"
+    return text
 
 
 def call(arguments: Sequence[str]) -> None:
@@ -85,5 +86,5 @@ def call(arguments: Sequence[str]) -> None:
     command = [sys.executable, "-m", "lipkd", *arguments]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip() or "nothing said").splitlines()[-1]
-        raise LipkdError(f"lipkd {arguments[0]} ended with {done.returncode}: {said}")
+        message = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()[-1]
+        raise LipkdError(f"lipkd {arguments[0]} ended with {done.returncode}: {message}")

@@ -1,4 +1,4 @@
-"""`lipkd sweep --stop`: a request in the sweep's folder, which its driver and all its workers see.
+"""`lipkd sweep --stop`: a file in the sweep's folder, which its driver and all its workers look for.
 
 No trial is begun any more, and each that runs goes on to its next checkpoint, so nothing is computed twice.
 The request is a file because a driver may run on another machine, and because it outlives whoever made it.
@@ -16,22 +16,22 @@ class Paused(BaseException):
     """Ends a training loop between two epochs. No Exception: it is not a failure, and nothing may record it as one."""
 
 
-def _request(folder: Path) -> Path:
+def _file(folder: Path) -> Path:
     return folder / ".stop"
 
 
-def ask(folder: Path) -> None:
-    """Ask the process that runs the sweep to end; raises LipkdError when none does."""
+def request(folder: Path) -> None:
+    """Request that the process which runs the sweep ends; raises LipkdError when none does."""
     if not is_held(driver_lock(folder)):
         raise LipkdError(f"sweep {folder.name!r} is not running ({folder}): there is nothing to stop")
-    write_atomic(_request(folder), lambda temporary: temporary.write_text("", encoding="utf-8"))
+    write_atomic(_file(folder), lambda temporary: temporary.write_text("", encoding="utf-8"))
 
 
-def asked(folder: Path) -> bool:
-    """Whether the sweep is to end."""
-    return _request(folder).exists()
+def requested(folder: Path) -> bool:
+    """Whether a stop is requested."""
+    return _file(folder).exists()
 
 
 def withdraw(folder: Path) -> None:
-    """Forget an earlier request: the sweep begins, or goes on."""
-    _request(folder).unlink(missing_ok=True)
+    """Remove an earlier request: the sweep begins, or goes on."""
+    _file(folder).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""`lipkd sweep FILE`: plan, check, train under Ray Tune, track, and show what came out.
+"""`lipkd sweep FILE`: plan, share the machine, train under Ray Tune, track, and show what came out.
 
 Tune schedules; the training loop writes each trial's folder; a process beside (tuning/tracking/sync_process.py)
 brings the folders into MLflow. So nothing is lost when any of the three is killed: the same command with `--resume`
@@ -7,27 +7,45 @@ Tune's own restore isn't used: it unpickles code, and it could not take up a cha
 """
 
 import contextlib
+import math
 import os
-from dataclasses import dataclass, replace
-from functools import partial
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
-from lipkd.config.trial_config import TrialConfig
 from lipkd.errors import LipkdError
 from lipkd.lock import only_one
-from tuning import stop_request
-from tuning import sweep_folder as records
+from tuning import stop_request, sweep_folder
 from tuning.gpu import probe
-from tuning.gpu.memory_table import FILE, MemoryTable
+from tuning.gpu.memory_table import MemoryTable
 from tuning.gpu.shares import Packing, Shares, find_packing, share_out
-from tuning.plan.pareto import best_value, trade_offs, usual_value
-from tuning.plan.planner import Planned, Planner, check_data
-from tuning.plan.space import Choice
+from tuning.plan.planner import Plan, Planned, Planner, make_plan
 from tuning.plan.sweep_config import SweepConfig, load_sweep
-from tuning.status.result_table import Row, result_row, result_table
+from tuning.status.plan_text import plan_text
+from tuning.status.result_table import Row, result_rows, result_text
 from tuning.sweep_folder import SweepRecord, driver_lock
 from tuning.tracking.client import NoAnswer, choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
 from tuning.tracking.sync_process import LOG, SyncProcess
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a sweep is run. Trials lie in `storage`/NAME (default: the file's storage, LIPKD_STORAGE, `mlruns`/sweeps).
+
+    `resume` goes on with a sweep; `only_failed` goes on with the trials that failed, and no others. With `dry_run` the
+    plan is printed and nothing is written. A new sweep begins without an answer from the tracking store only if
+    `offline`; one that goes on needs none.
+    """
+
+    mlruns: Path
+    resume: bool = False
+    only_failed: bool = False
+    dry_run: bool = False
+    offline: bool = False
+    address: str | None = None
+    tracking_uri: str | None = None
+    storage: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -46,101 +64,22 @@ class SweepResult:
         return 1 if any(row.state == "failed" for row in self.rows) else 0
 
 
-def run_sweep(
-    file: Path,
-    *,
-    mlruns: Path,
-    resume: bool = False,
-    address: str | None = None,
-    tracking_uri: str | None = None,
-    storage: Path | None = None,
-    dry_run: bool = False,
-    only_failed: bool = False,
-    offline: bool = False,
-) -> SweepResult:
-    """Run a sweep file, or go on with a sweep (`resume`); `file` may also be the folder of a sweep.
+def run_sweep(file: Path, options: SweepOptions) -> SweepResult:
+    """Run a sweep file, or go on with a sweep (`options.resume`); `file` may also be the folder of a sweep.
 
-    Trials lie in `storage`/NAME (default: the file's storage, LIPKD_STORAGE, `mlruns`/sweeps). What can be
-    known to be wrong is raised as LipkdError before a trial starts; afterwards a trial that fails costs
-    that trial only. With `dry_run` the plan is printed and nothing is written. With `only_failed` the trials
-    that failed go on from their checkpoints, and no others. A new sweep begins without an answer from the
-    tracking store only if `offline`; one that goes on needs none.
+    What can be known to be wrong is raised as LipkdError before a trial starts; afterwards a trial that fails costs
+    that trial only.
     """
-    folder = sweep_folder(file, mlruns, storage)
-    file = file / "sweep.yaml" if file.is_dir() else file
-    sweep = load_sweep(file)
-    record = _open_record(folder, sweep, resume=resume or only_failed)
-    if only_failed and not record.failed():
-        raise LipkdError(f"sweep {sweep.name!r}: no trial of it has failed ({folder})")
-    planner = Planner(sweep, Path(record.working_folder), where=str(file))
-    edges, trials = planner.edges(), planner.trials()
-    check_data([*edges, *trials], str(file))
-    _check_populations(trials, record, sweep, str(file))
-    uri = choose_uri(mlruns, tracking_uri, sweep.tracking_uri, record.tracking_uri)
-    record.tracking_uri = public_uri(uri)
-    if not (dry_run or offline):
-        try:
-            _check_tracking(uri, record, mlruns)
-        except NoAnswer as error:
-            if not record.trials:
-                raise LipkdError(f"{error}; --offline begins without it, and `lipkd sync` sends later") from error
-            print(f"{error}; the sweep goes on, and what is missing there is sent when it does", flush=True)
-
-    from tuning.execution import engine  # Ray, only now that the plan is known to be good
-
-    syncer = None
-    waiting: list[Planned] = []
-    with contextlib.ExitStack() as connected:
-        if address is not None:
-            connected.enter_context(engine.cluster(address))
-        count = len(trials) or sweep.samples * len(planner.seeds)
-        cores, gpus = engine.capacity(address)
-        likely = [trial.config for trial in (trials or [*edges, *record.trials])]
-        memory = MemoryTable.load(folder.parent / FILE)
-        packing = None
-        if gpus and sweep.resources.gpus is None:
-            packing = _packing(record, memory, likely, engine.ask_a_node if address else probe.ask)
-        shares = share_out(sweep.resources, count, cores, gpus, packing, likely)
-        planner = replace(planner, threads=shares.cpus)
-        planned = planner.trials() or record.trials  # Optuna's are not known beforehand
-        over = len(record.ended())
-        print(plan_text(planner, planned or edges, count, over, shares), flush=True)
-        if shares.packing:
-            print(shares.packing.text(likely), flush=True)
-        print(f"  trials in {folder}, tracked in {public_uri(uri)}", flush=True)
-        if dry_run:
-            from tuning.plan.estimate import estimate  # torch
-
-            print("  " + estimate(planned or edges, count).text(shares.concurrent), flush=True)
-            return SweepResult(folder)
-        try:
-            with only_one(driver_lock(folder), f"sweep {sweep.name}"), connected.pop_all() as ray:
-                stop_request.withdraw(folder)
-                if not only_failed:
-                    record.keep_to(planned)
-                    record.add(planned)
-                    record.copy_file(file)
-                if packing:
-                    memory.save()
-                syncer = SyncProcess(folder, uri, mlruns)
-                waiting = record.failed() if only_failed else record.waiting(planned)
-                more = sweep.sampler == "optuna" and not only_failed
-                if waiting or more:
-                    if address is None:
-                        ray.enter_context(engine.this_machine(shares))
-                    epochs = max(_epochs(planned or edges))
-                    learn = partial(learn_memory, record, memory)
-                    if sweep.stopping.name == "pbt":
-                        engine.run_populations(planner, record, planned, waiting, shares, epochs, syncer.tend, learn)
-                    else:
-                        engine.run_trials(planner, record, waiting, shares, epochs, syncer.tend, more=more, learn=learn)
-        finally:  # after Ray and its workers are gone, so that the last sync finds how every trial ended
-            arrived = syncer is None or syncer.finish()
-    due = {trial.name for trial in waiting} if only_failed else {trial.name for trial in record.trials}
-    return _finish(record, planner, mlruns, uri, due, arrived=arrived)
+    with SweepRun(file, options) as run:
+        run.plan()
+        run.share()
+        if options.dry_run:
+            return run.estimate()
+        run.train()
+    return run.finish()
 
 
-def sweep_folder(file: Path, mlruns: Path, storage: Path | None = None) -> Path:
+def find_folder(file: Path, mlruns: Path, storage: Path | None = None) -> Path:
     """Where the trials of a sweep lie, given its file or that folder itself."""
     if file.is_dir() and ((file / "sweep.json").is_file() or not (file / "sweep.yaml").is_file()):
         return file.absolute()
@@ -149,125 +88,188 @@ def sweep_folder(file: Path, mlruns: Path, storage: Path | None = None) -> Path:
     return (Path(given).expanduser() if given else mlruns / "sweeps").absolute() / sweep.name
 
 
-def _open_record(folder: Path, sweep: SweepConfig, *, resume: bool) -> SweepRecord:
-    """The sweep's record, a new one for a new sweep; raises LipkdError when it is there and not resumed."""
-    if not (folder / "sweep.json").is_file():
-        return records.begin(folder, experiment=sweep.experiment, working_folder=Path.cwd())
-    if not resume:
-        raise LipkdError(f"sweep {sweep.name!r} is there already ({folder}): go on with --resume, or rename it")
-    record = records.load(folder)
-    if record.experiment != sweep.experiment:
-        raise LipkdError(f"sweep {sweep.name!r} was begun in experiment {record.experiment!r}: it has to stay there")
-    return record
+class SweepRun:
+    """One run of a sweep, as a context: it holds the driver's lock before it reads anything of the sweep's folder, and
+    lets go of it when Ray has ended, so that no other run acts on what this one changes. A dry run takes no lock."""
 
+    sweep: SweepConfig
+    record: SweepRecord
+    planned: Plan
+    uri: str
+    memory: MemoryTable
+    packing: Packing | None
+    shares: Shares
 
-def _check_populations(trials: list[Planned], record: SweepRecord, sweep: SweepConfig, where: str) -> None:
-    """Trials of populations can exchange weights, and nobody joins a population late."""
-    if sweep.stopping.name == "pbt":
-        from tuning.pbt.generations import refuse_strangers  # torch
-        from tuning.pbt.population import check
+    def __init__(self, file: Path, options: SweepOptions) -> None:
+        self.file = file / "sweep.yaml" if file.is_dir() else file
+        self.options = options
+        self.folder = find_folder(file, options.mlruns, options.storage)
+        self.waiting: list[Planned] = []
+        self.syncer: SyncProcess | None = None
+        self.arrived = True
+        self.time_is_up = False
+        self.exits = contextlib.ExitStack()
 
-        check(trials, sweep.stopping, where)
-        refuse_strangers(record, trials, sweep)
+    def __enter__(self) -> "SweepRun":
+        with self.exits:
+            self.exits.callback(self._sync_last)  # last: it has to find how every trial ended
+            if not self.options.dry_run:
+                self._lock()
+            self.sweep = load_sweep(self.file)
+            self.record = self._open_record()
+            self.exits = self.exits.pop_all()  # from here on they are left with the context
+        return self
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.exits.__exit__(kind, error, traceback)
 
-def _packing(record: SweepRecord, memory: MemoryTable, configs: list[TrialConfig], ask: probe.Ask) -> Packing | None:
-    """What trials take of the GPU, from earlier ones or measured now; None, and a line, when that can't be found."""
-    memory.learn((record.trial_folder(trial), trial.config) for trial in record.trials)
-    try:
-        return find_packing(configs, memory, ask)
-    except LipkdError as error:
-        print(
-            f"what trials take of a GPU is not known ({error}): each has one, unless max_concurrent is more", flush=True
+    def _lock(self) -> None:
+        """Take the driver's lock; raises LipkdError when another process runs the sweep. A new sweep that is refused
+        leaves no folder."""
+        fresh = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+        self.exits.enter_context(only_one(driver_lock(self.folder), f"sweep {self.folder.name!r}"))
+        self.exits.callback(self._remove_unused, fresh)
+
+    def _remove_unused(self, fresh: list[Path]) -> None:
+        """Remove the folders that were made for the lock alone."""
+        if fresh and not (self.folder / "sweep.json").is_file():
+            driver_lock(self.folder).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                for path in fresh:
+                    path.rmdir()
+
+    def _open_record(self) -> SweepRecord:
+        """The sweep's record, a new one for a new sweep; raises LipkdError when it may not go on."""
+        options, name = self.options, self.sweep.name
+        if not (self.folder / "sweep.json").is_file():
+            record = sweep_folder.begin(self.folder, experiment=self.sweep.experiment, working_folder=Path.cwd())
+        elif not (options.resume or options.only_failed):
+            raise LipkdError(f"sweep {name!r} is there already ({self.folder}): go on with --resume, or rename it")
+        else:
+            record = sweep_folder.load(self.folder)
+        if record.experiment != self.sweep.experiment:
+            raise LipkdError(f"sweep {name!r} was begun in experiment {record.experiment!r}: it has to stay there")
+        if options.only_failed and not record.failed():
+            raise LipkdError(f"sweep {name!r}: no trial of it has failed ({self.folder})")
+        return record
+
+    def plan(self) -> None:
+        """Parse every trial, open its data, and ask the tracking store for an answer."""
+        options, record = self.options, self.record
+        self.planned = make_plan(Planner(self.sweep, Path(record.working_folder), where=str(self.file)))
+        if self.sweep.stopping.name == "pbt":
+            from tuning.pbt.generations import check_populations  # torch
+
+            check_populations(self.planned, record)
+        self.uri = choose_uri(options.mlruns, options.tracking_uri, self.sweep.tracking_uri, record.tracking_uri)
+        record.tracking_uri = public_uri(self.uri)
+        if not (options.dry_run or options.offline):
+            self._check_tracking()
+
+    def _check_tracking(self) -> None:
+        """The tracking store answers, and a new sweep does not take the name of one that lies in another folder."""
+        record = self.record
+        try:
+            client = connect(self.uri)
+            experiment = experiment_id(client, record.experiment, self.options.mlruns)
+            if not record.trials and find_runs(client, experiment, "sweep", record.name):
+                raise LipkdError(
+                    f"{public_uri(self.uri)} has runs of a sweep {record.name!r} whose folder is not {record.folder}: "
+                    "rename this one"
+                )
+        except NoAnswer as error:
+            if not record.trials:
+                raise LipkdError(f"{error}; --offline begins without it, and `lipkd sync` sends later") from error
+            print(f"{error}; the sweep goes on, and what is missing there is sent when it does", flush=True)
+
+    def share(self) -> None:
+        """Find out what each trial gets of the machine or cluster, and print the plan."""
+        from tuning.execution import ray_session  # Ray, only now that the plan is known to be good
+
+        address = self.options.address
+        if address is not None:
+            self.exits.enter_context(ray_session.cluster(address))
+        cores, gpus = ray_session.capacity(address)
+        self.memory = MemoryTable.beside(self.folder)
+        likely = [trial.config for trial in (self.planned.trials or [*self.planned.corners, *self.record.trials])]
+        self.packing = None
+        if gpus and self.sweep.resources.gpus is None:
+            self.memory.update(self.record.with_folders())
+            try:
+                self.packing = find_packing(likely, self.memory, ray_session.ask_a_node if address else probe.ask)
+            except LipkdError as error:
+                print(f"GPU memory of the trials is not known ({error}): each has one, unless max_concurrent is more")
+        self.shares = share_out(self.sweep.resources, self.planned.count, cores, gpus, self.packing, likely)
+        self.planned = self.planned.with_threads(self.shares.cpus)
+        print(plan_text(self.planned, self.record, self.shares), flush=True)
+        if self.shares.packing:
+            print(self.shares.packing.text(likely), flush=True)
+        print(f"  trials in {self.folder}, tracked in {public_uri(self.uri)}", flush=True)
+
+    def estimate(self) -> SweepResult:
+        """Print the trials and what the sweep will take."""
+        from tuning.plan.estimate import estimate, kinds_of  # torch
+
+        examples = self.planned.trials or tuple(self.record.trials) or self.planned.corners
+        for trial in self.planned.trials:
+            values = ", ".join(f"{key} {value}" for key, value in trial.values.items())
+            print(f"  {trial.name}: {values}" if values else f"  {trial.name}")
+        kinds = len(kinds_of(examples))
+        print(f"  measuring an epoch of {kinds} kinds of trials on this machine, for a minute at most …", flush=True)
+        print("  " + estimate(examples, self.planned.count).text(self.shares.concurrent), flush=True)
+        return SweepResult(self.folder)
+
+    def train(self) -> None:
+        """Record the plan, start Ray and the syncer, and train what has yet to be trained."""
+        from tuning.execution import ray_session
+        from tuning.execution.engine import Engine
+
+        record, only_failed = self.record, self.options.only_failed
+        stop_request.withdraw(self.folder)
+        if not only_failed:
+            record.keep_to(self.planned.trials or record.trials)
+            record.add(self.planned.trials)
+            record.copy_file(self.file)
+        if self.packing:
+            self.memory.save()
+        self.syncer = SyncProcess(self.folder, self.uri, self.options.mlruns)
+        self.waiting = record.failed() if only_failed else record.waiting(self.planned.trials or record.trials)
+        more = self.sweep.sampler == "optuna" and not only_failed
+        if not (self.waiting or more):
+            return
+        if self.options.address is None:
+            self.exits.enter_context(ray_session.this_machine(self.shares))
+        hours = self.sweep.max_hours
+        deadline = time.monotonic() + 3600 * hours if hours else math.inf
+        Engine(self.planned, record, self.memory, self.shares, self.syncer.ensure_running, deadline).run(
+            self.waiting, more=more
         )
-        return None
+        self.time_is_up = time.monotonic() >= deadline
 
+    def _sync_last(self) -> None:
+        self.arrived = self.syncer is None or self.syncer.finish()
 
-def learn_memory(record: SweepRecord, memory: MemoryTable) -> None:
-    """Add to the file what the sweep's trials took of their GPUs."""
-    if memory.learn((record.trial_folder(trial), trial.config) for trial in record.trials):
-        memory.save()
+    def finish(self) -> SweepResult:
+        """Print the table, what is missing, and where to look; the result. Only trials that were to be trained now make
+        it an interrupted one: what `--only-failed` leaves alone may be open."""
+        rows = result_rows(self.record)
+        print("\n" + result_text(rows, self.record, self.sweep), flush=True)
+        not_done = {row.trial for row in rows if row.state in ("abandoned", "not begun")}
+        due = {trial.name for trial in (self.waiting if self.options.only_failed else self.record.trials)}
+        if not_done:
+            why = f" (max_hours {self.sweep.max_hours:g})" if self.time_is_up else ""
+            print(f"{len(not_done)} trials are not done{why}; go on with: lipkd sweep {self.folder} --resume")
+        if not self.arrived:
+            log = self.folder / LOG
+            print(f"not everything has reached {public_uri(self.uri)} (see {log}); later: lipkd sync {self.folder}")
+        print("\n" + self._where_to_look(), flush=True)
+        return SweepResult(self.folder, rows, interrupted=bool(not_done & due) and not self.time_is_up)
 
-
-def _check_tracking(uri: str, record: SweepRecord, mlruns: Path) -> None:
-    """The store answers, and a new sweep does not take the name of one whose folder is gone."""
-    client = connect(uri)
-    experiment = experiment_id(client, record.experiment, mlruns)
-    if not record.trials and find_runs(client, experiment, "sweep", record.name):
-        raise LipkdError(
-            f"{public_uri(uri)} has runs of a sweep {record.name!r} whose folder is not {record.folder}: "
-            "rename this one, or delete those runs in MLflow"
-        )
-
-
-def plan_text(planner: Planner, trials: list[Planned], count: int, over: int, shares: Shares) -> str:
-    """What a sweep will do and cost, before it does."""
-    sweep = planner.sweep
-    epochs = _epochs(trials)
-    each = f"{epochs[0]}" if epochs[0] == epochs[-1] else f"{epochs[0]} to {epochs[-1]}"
-    whole = sum(epochs) if len(trials) == count else count * epochs[-1]
-    most = "" if sweep.stopping.name in ("none", "pbt") else "at most "
-    sizes = [f"{k} ({len(d.values)})" if isinstance(d, Choice) else k for k, d in sweep.space.items()]
-    sizes += [f"seed ({len(sweep.seeds)})"] if sweep.seeds else []
-    lines = [
-        f"sweep {sweep.name}: {count} trials × {most}{each} epochs = {most}{whole} epochs",
-        f"  {sweep.sampler} over {', '.join(sizes) or 'nothing'}; scheduler {sweep.stopping.name}; {shares.text()}",
-    ]
-    if sweep.stopping.name == "pbt":
-        lines.append(_populations_text(sweep, trials))
-    if over:
-        lines.append(f"  {over} trials have ended already")
-    return "\n".join(lines)
-
-
-def _populations_text(sweep: SweepConfig, trials: list[Planned]) -> str:
-    from tuning.pbt.population import populations, quantile_of
-
-    sizes = sorted(len(population) for population in populations(trials, sweep.stopping.mutate))
-    each = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
-    most = quantile_of(sizes[-1], sweep.stopping.quantile)
-    return (
-        f"  {len(sizes)} populations of {each} trials; every {sweep.stopping.every_epochs} epochs the worst {most} go "
-        f"on from the best {most}, with {', '.join(sweep.stopping.mutate)} changed"
-    )
-
-
-def _epochs(trials: list[Planned]) -> list[int]:
-    return sorted(trial.config.training.epochs for trial in trials)
-
-
-def _finish(
-    record: SweepRecord, planner: Planner, mlruns: Path, uri: str, due: set[str], *, arrived: bool
-) -> SweepResult:
-    """Print the table, what is missing, and where to look; the result. Trials that are not `due` may be open."""
-    rows = tuple(result_row(record, trial) for trial in record.trials)
-    print("\n" + result_table(rows))
-    open_ = [row for row in rows if row.state in ("abandoned", "not begun")]
-    if planner.sweep.cost:
-        print(_trade_off_text(record, planner.sweep.metric, planner.sweep.mode, planner.sweep.cost))
-    if planner.sweep.stopping.name == "pbt" and any(row.wer is not None for row in rows):
-        print(f"the best schedule, to be trained from the beginning: lipkd sweep {record.folder} --best-schedule")
-    hours = planner.sweep.max_hours
-    if open_:
-        why = f" (max_hours {hours:g})" if hours else ""
-        print(f"{len(open_)} trials are not done{why}; go on with: lipkd sweep {record.folder} --resume")
-    if not arrived:
-        log = record.folder / LOG
-        print(f"not everything has reached {public_uri(uri)} (see {log}); later: lipkd sync {record.folder}")
-    place = "" if mlruns.absolute() == Path("mlruns").absolute() else f" --mlruns {mlruns}"
-    if uri != default_uri(mlruns):
-        place += f" --tracking-uri {public_uri(uri)}"
-    print(f"\nthe runs in MLflow:       lipkd ui{place}\nthe review in a browser:  lipkd dashboard{place}", flush=True)
-    return SweepResult(record.folder, rows, interrupted=any(row.trial in due for row in open_) and not hours)
-
-
-def _trade_off_text(record: SweepRecord, metric: str, mode: str, cost: str) -> str:
-    """The trials among which only taste can choose."""
-    values: dict[str, tuple[float, float]] = {}
-    for trial in record.ended():
-        reports = record.trial_folder(trial).reports()
-        best, usual = best_value(reports, metric, mode), usual_value(reports, cost)
-        if best is not None and usual is not None:
-            values[trial.name] = (best, usual)
-    lines = [f"  {name}: {values[name][0]:.3f}, {values[name][1]:.4g}" for name in trade_offs(values, mode)]
-    return "\n".join([f"not beaten in {metric} and {cost} by any other:", *lines])
+    def _where_to_look(self) -> str:
+        mlruns = self.options.mlruns
+        place = "" if mlruns.absolute() == Path("mlruns").absolute() else f" --mlruns {mlruns}"
+        if self.uri != default_uri(mlruns):
+            place += f" --tracking-uri {public_uri(self.uri)}"
+        return f"the runs in MLflow:       lipkd ui{place}\nthe review in a browser:  lipkd dashboard{place}"

@@ -7,17 +7,18 @@ each has come stands in its own folder, written by the training loop.
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lipkd.config.trial_config import TrialConfig
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
 from lipkd.lock import is_held
 from lipkd.provenance import source_commit
 from lipkd.trial import ENDED, TrialFolder
-from tuning.plan.planner import Planned
+from tuning.plan.planner import Planned, refuse_one_name
 
 FORMAT = 1
 PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such a trial running for ever
@@ -45,18 +46,23 @@ class SweepRecord:
     def trial_folder(self, trial: Planned) -> TrialFolder:
         return TrialFolder(self.folder / trial.name)
 
-    def add(self, trials: list[Planned]) -> list[Planned]:
+    def with_folders(self) -> list[tuple[TrialFolder, TrialConfig]]:
+        """The folder and the configuration of each recorded trial."""
+        return [(self.trial_folder(trial), trial.config) for trial in self.trials]
+
+    def add(self, trials: Iterable[Planned]) -> list[Planned]:
         """Append the trials whose configuration is not there yet, and save; returns those."""
-        known = {trial.config.signature() for trial in self.trials}
-        fresh = [trial for trial in trials if trial.config.signature() not in known]
+        known = {trial.config.identity() for trial in self.trials}
+        fresh = [trial for trial in trials if trial.config.identity() not in known]
+        refuse_one_name([*self.trials, *fresh])
         self.trials += fresh
         self.save()
         return fresh
 
-    def keep_to(self, planned: list[Planned]) -> None:
+    def keep_to(self, planned: Iterable[Planned]) -> None:
         """Forget trials that are no longer planned and have not begun."""
-        wanted = {trial.config.signature() for trial in planned}
-        self.trials = [t for t in self.trials if t.config.signature() in wanted or self.trial_folder(t).path.is_dir()]
+        wanted = {trial.config.identity() for trial in planned}
+        self.trials = [t for t in self.trials if t.config.identity() in wanted or self.trial_folder(t).path.is_dir()]
 
     def open(self) -> list[Planned]:
         """The recorded trials that have neither finished nor failed nor been stopped."""
@@ -66,11 +72,11 @@ class SweepRecord:
         """The recorded trials that have failed."""
         return [t for t in self.trials if self.trial_folder(t).state()["state"] == "failed"]
 
-    def waiting(self, planned: list[Planned]) -> list[Planned]:
+    def waiting(self, planned: Iterable[Planned]) -> list[Planned]:
         """The recorded trials of a plan that have yet to be trained, in the record's order; failed ones again."""
-        wanted = {trial.config.signature() for trial in planned}
+        wanted = {trial.config.identity() for trial in planned}
         over = {trial.name for trial in self.ended()}
-        return [t for t in self.trials if t.config.signature() in wanted and t.name not in over]
+        return [t for t in self.trials if t.config.identity() in wanted and t.name not in over]
 
     def save(self) -> None:
         content = {
@@ -143,8 +149,8 @@ def driver_lock(folder: Path) -> Path:
     return folder / ".driver.lock"
 
 
-def standing(trial: TrialFolder, *, driver_alive: bool) -> str:
-    """How a trial stands: its state, or, when it says `running`, `running`, `waiting` or `abandoned`."""
+def trial_status(trial: TrialFolder, *, driver_alive: bool) -> str:
+    """A trial's status: its state, or, when it says `running`, `running`, `waiting` or `abandoned`."""
     state: str = trial.state()["state"]
     if state in ENDED:
         return state

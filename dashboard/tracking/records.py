@@ -18,10 +18,12 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from dashboard.tracking.runs import BEST_PEER, ENSEMBLE, NothingTracked, Run, by_step, connect, database_state, shown
+from dashboard.tracking.connect import connect
+from dashboard.tracking.run import NothingTracked, Run, by_step, database_state
 from lipkd.errors import LipkdError
+from lipkd.tracking_uri import public_uri
 
-__all__ = ["NothingTracked", "database_state", "shown"]
+__all__ = ["NothingTracked", "database_state", "public_uri"]
 STATES = {"RUNNING": "running", "SCHEDULED": "running", "FINISHED": "finished", "FAILED": "failed"}
 PREDICTIONS = "predictions/best.jsonl"
 POSTERIORS = "predictions/best_posteriors.safetensors"
@@ -218,7 +220,6 @@ def _trial(run: Run, sweep: str) -> Trial:
     peers = _whole(tags.get("peers")) or 1
     method = _word(tags.get("method"))
     state = STATES.get(run.status, "abandoned")
-    last = metrics.get("time/epoch_s")
     return Trial(
         run_id=run.run_id,
         name=run.name or run.run_id,
@@ -232,12 +233,12 @@ def _trial(run: Run, sweep: str) -> Trial:
         commit=tags.get("commit", ""),
         wer=metrics.get("val/wer"),
         cer=metrics.get("val/cer"),
-        wer_ensemble=run.at_best.get(ENSEMBLE),
+        wer_ensemble=metrics.get("best/wer_ensemble"),
         best_wer=metrics.get("best/wer"),
         best_cer=metrics.get("best/cer"),
         best_epoch=int(metrics["best/epoch"]) if "best/epoch" in metrics else None,
         epochs=run.steps,
-        seconds=run.seconds if run.seconds is not None or not last else run.steps * last,
+        seconds=metrics.get("time/total_s"),
         store=tags.get("lipkd.store", ""),
         store_digest=tags.get("lipkd.store_digest", ""),
         metrics=tuple(sorted(metrics)),
@@ -248,7 +249,7 @@ def _trial(run: Run, sweep: str) -> Trial:
         experiment_id=run.experiment_id,
         sweep=sweep,
         incomparable_reason=tags.get("lipkd.incomparable_reason", ""),
-        wer_best_peer=run.at_best.get(BEST_PEER),
+        wer_best_peer=metrics.get("best/wer_best_peer"),
     )
 
 

@@ -3,36 +3,21 @@
 import contextlib
 import json
 import math
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from dashboard.tracking.runs import (
-    AT_BEST,
-    BEST_EPOCH,
-    SECONDS,
-    TOTAL,
-    Points,
-    Run,
-    copy_local,
-    lacking,
-    lacks_seconds,
-    reported,
-)
+from dashboard.tracking.run import Points, Run
+from lipkd.tracking_uri import public_uri
 
 WAIT_S = 10.0  # for a writer
-# What is read here; a database that lacks any of it (another version of MLflow) is left to MLflow.
-COLUMNS = {
-    "experiments": {"experiment_id", "name", "lifecycle_stage"},
-    "runs": {
-        *("run_uuid", "name", "status", "start_time", "end_time", "lifecycle_stage", "artifact_uri", "experiment_id"),
-    },
-    "tags": {"key", "value", "run_uuid"},
-    "params": {"key", "value", "run_uuid"},
-    "latest_metrics": {"key", "value", "step", "is_nan", "run_uuid"},
-    "metrics": {"key", "value", "timestamp", "step", "is_nan", "run_uuid"},
-}
+# Revisions of the schema at which tests/dashboard/tracking/test_records.py compares these queries with MLflow's
+# own answers. A database at another revision is read through MLflow.
+COMPARED_REVISIONS = frozenset({"dc11669786a5"})
 OF_KIND = "SELECT run_uuid FROM tags WHERE key = 'lipkd.kind' AND value = 'sweep'"
 INDEX = "index_metrics_run_uuid_key_step"  # MLflow's
 CHILDREN = "SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId' AND value = :parent"
@@ -43,16 +28,15 @@ class SqliteRuns:
     """An opened database."""
 
     connection: sqlite3.Connection
+    path: Path
 
     @classmethod
-    def fits(cls, path: Path) -> bool:
-        """Whether the file is a database with the tables and columns that are read here."""
+    def knows(cls, path: Path) -> bool:
+        """Whether the file is MLflow's database at a revision of which these queries are known to be right."""
         try:
             with cls.open(path) as runs:
-                return all(
-                    columns <= {row[1] for row in runs.connection.execute(f"PRAGMA table_info({table})")}
-                    for table, columns in COLUMNS.items()
-                )
+                revisions = {row[0] for row in runs.connection.execute("SELECT version_num FROM alembic_version")}
+                return len(revisions) == 1 and revisions <= COMPARED_REVISIONS
         except ValueError:
             return False
 
@@ -65,7 +49,7 @@ class SqliteRuns:
             with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=WAIT_S)) as connection:
                 connection.execute("PRAGMA cache_size = -64000")  # KiB
                 connection.execute("BEGIN")  # one state of the database for all queries
-                yield cls(connection)
+                yield cls(connection, path.absolute())
         except sqlite3.Error as error:
             raise ValueError(str(error)) from error
 
@@ -87,7 +71,11 @@ class SqliteRuns:
 
     def artifact(self, run_id: str, name: str, folder: Path) -> Path | None:
         row = self.connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run_id,)).fetchone()
-        return copy_local(row[0] or "", name, folder) if row else None
+        if row is None:
+            return None
+        # Beside the database first: what is recorded is where the project lay when the run was made.
+        beside = self.path.parent / "artifacts" / run_id / "artifacts"
+        return copy_local(beside.as_uri() if beside.is_dir() else row[0] or "", name, folder)
 
     @property
     def _by_run(self) -> str:
@@ -107,8 +95,6 @@ class SqliteRuns:
         tags = self._pairs("tags", chosen, values)
         params = self._pairs("params", chosen, values) if full else {}
         metrics, steps = self._latest(chosen, values) if full else ({}, {})
-        seconds = self._seconds([run_id for run_id, known in metrics.items() if lacks_seconds(known)])
-        looked_up = self._looked_up(metrics)
         return [
             Run(
                 run_id=run_id,
@@ -123,8 +109,6 @@ class SqliteRuns:
                 params=params.get(run_id, {}),
                 metrics=metrics.get(run_id, {}),
                 steps=steps.get(run_id, 0),
-                seconds=seconds.get(run_id, metrics.get(run_id, {}).get(TOTAL)),
-                at_best=reported(metrics.get(run_id, {})) | looked_up.get(run_id, {}),
             )
             for run_id, name, experiment, experiment_id, status, began, ended, artifacts in runs
         ]
@@ -133,7 +117,7 @@ class SqliteRuns:
         # An object per run in SQLite's C instead of a tuple per pair in Python: half of the time.
         query = f"SELECT run_uuid, json_group_object(key, value) FROM {table} WHERE run_uuid IN ({chosen}) GROUP BY 1"
         rows = self.connection.execute(query, values).fetchall()
-        # Most texts are those of many runs: each is kept once, which the pages that compare them are faster by.
+        # Intern the strings: most are those of many runs, and pages compare them.
         once: dict[str, str] = {}
         return {
             run_id: {
@@ -151,32 +135,14 @@ class SqliteRuns:
             steps[run_id] = max(step, steps.get(run_id, 0))
         return metrics, steps
 
-    def _seconds(self, run_ids: Sequence[str]) -> dict[str, float]:
-        """Per run the sum of its epochs' times; a step that was sent twice counts once, as it was sent last."""
-        if not run_ids:
-            return {}
-        query = (
-            "SELECT run_uuid, SUM(value) FROM (SELECT run_uuid, value, MAX(timestamp) FROM metrics WHERE key = ? "
-            "AND run_uuid IN (SELECT value FROM json_each(?)) GROUP BY run_uuid, step) GROUP BY run_uuid"
-        )
-        return dict(self.connection.execute(query, (SECONDS, json.dumps(run_ids))).fetchall())
 
-    def _looked_up(self, metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-        """Per run the metrics of AT_BEST in its best epoch that it has not reported by themselves."""
-        found: dict[str, dict[str, float]] = {}
-        for name in AT_BEST:
-            best = {run_id: int(known[BEST_EPOCH]) for run_id, known in metrics.items() if name in lacking(known)}
-            for run_id, value in self._at(name, best).items():
-                found.setdefault(run_id, {})[name] = value
-        return found
-
-    def _at(self, metric: str, steps: Mapping[str, int]) -> dict[str, float]:
-        """Per run the value of a metric at a step of its own."""
-        at = (
-            f"SELECT value FROM metrics {self._by_run} WHERE run_uuid = ? AND key = ? AND step = ? "
-            "ORDER BY timestamp DESC LIMIT 1"
-        )
-        found = {
-            run_id: self.connection.execute(at, (run_id, metric, step)).fetchone() for run_id, step in steps.items()
-        }
-        return {run_id: row[0] for run_id, row in found.items() if row}
+def copy_local(artifacts: str, name: str, folder: Path) -> Path | None:
+    """An artifact that lies in a local folder, copied; None when it is not there. Raises ValueError for a place that
+    is not local."""
+    parts = urlsplit(artifacts)
+    if parts.scheme not in ("", "file") or parts.netloc:
+        raise ValueError(f"artifacts at {public_uri(artifacts)} are not local")
+    path = Path(unquote(parts.path)) / name
+    if not path.is_file():
+        return None
+    return Path(shutil.copyfile(path, folder / os.path.basename(name)))

@@ -42,12 +42,12 @@ def add(command: AddCommand) -> None:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from tuning.sweep import run_sweep, sweep_folder
+    from tuning.sweep import SweepOptions, find_folder, run_sweep
 
     if arguments.watch and not arguments.status:
         raise LipkdError("--watch goes with --status")
     if arguments.status or arguments.stop or arguments.best_schedule:
-        folder = sweep_folder(arguments.file, arguments.mlruns, arguments.storage)
+        folder = find_folder(arguments.file, arguments.mlruns, arguments.storage)
         if arguments.best_schedule:
             from tuning.pbt.best_schedule import best_schedule
 
@@ -57,24 +57,23 @@ def _sweep(arguments: argparse.Namespace) -> int:
             from tuning.status.status import show_status
 
             return show_status(folder, watch=arguments.watch)
-        from tuning.stop_request import ask
+        from tuning import stop_request
 
-        ask(folder)
-        print(
-            f"asked: the trials of {folder.name} go on to their next checkpoints, and no other begins; later --resume"
-        )
+        stop_request.request(folder)
+        print(f"stop requested: running trials of {folder.name} end at their next checkpoints, and no others begin")
+        print(f"to go on later: lipkd sweep {folder} --resume")
         return 0
-    return run_sweep(
-        arguments.file,
+    options = SweepOptions(
         mlruns=arguments.mlruns,
         resume=arguments.resume,
+        only_failed=arguments.only_failed,
+        dry_run=arguments.dry_run,
+        offline=arguments.offline,
         address=arguments.address,
         tracking_uri=arguments.tracking_uri,
         storage=arguments.storage,
-        dry_run=arguments.dry_run,
-        only_failed=arguments.only_failed,
-        offline=arguments.offline,
-    ).exit_code
+    )
+    return run_sweep(arguments.file, options).exit_code
 
 
 def _sync(arguments: argparse.Namespace) -> int:

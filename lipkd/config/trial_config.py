@@ -140,9 +140,9 @@ class TrialConfig(Strict):
         """All fields by dotted name: words as they are, the rest as JSON."""
         return _flat(self.to_json())
 
-    def signature(self) -> str:
-        """Eight hex digits of what decides the numbers: what the store holds and not where it lies, for instance;
-        device and thread count are not part of it either.
+    def identity(self) -> str:
+        """What decides the numbers, as text: what the store holds and not where it lies, for instance; device and
+        thread count are not part of it either. Two configurations are the same trial when theirs are equal.
 
         Fields at their defaults are left out, so that a new field does not make old trials strangers; so is
         the method of a single peer, which has nobody to learn from.
@@ -159,8 +159,11 @@ class TrialConfig(Strict):
             value["cohort"] = {name: part for name, part in value["cohort"].items() if name == "widths"}
         value.get("cohort", {}).pop("views" if self.cohort.method == "consistency" else "time_mask_factor", None)
         value = {name: part for name, part in value.items() if part != {}}
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+    def signature(self) -> str:
+        """Eight hex digits of the identity, for names."""
+        return hashlib.sha256(self.identity().encode()).hexdigest()[:8]
 
     def trial_name(self) -> str:
         """A folder name that says what the trial is: method, peers, width, batch size, seed, signature."""

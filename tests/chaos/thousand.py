@@ -28,7 +28,7 @@ from tests.chaos.arena import ROOT, make_store
 from tests.chaos.opened import opened
 from tests.chaos.trivial import COSTS, train_trial
 from tuning.execution import engine
-from tuning.sweep import run_sweep
+from tuning.sweep import SweepOptions, run_sweep
 from tuning.sweep_folder import load
 
 WIDTHS = (0.25, 0.5)
@@ -122,7 +122,7 @@ def drive(file: Path, mlruns: Path) -> int:
     """Run the sweep with trials that train nothing; its exit code. What it took is written beside `mlruns`."""
     began = time.monotonic()
     with patch.object(engine, "train_trial", train_trial):
-        code = run_sweep(file, mlruns=mlruns).exit_code
+        code = run_sweep(file, SweepOptions(mlruns)).exit_code
     costs = {"wall_s": time.monotonic() - began, "driver_s": time.process_time()}
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     write_json(mlruns.parent / DRIVER, {**costs, "others_s": children.ru_utime + children.ru_stime})

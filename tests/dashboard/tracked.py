@@ -145,7 +145,11 @@ def _journal(planned: Planned) -> list[dict[str, float]]:
         best = min(best, (wer, cer, float(epoch)))
         row = {"val/wer": wer, "val/cer": cer, "best/wer": best[0], "best/cer": best[1], "best/epoch": best[2]}
         row |= {"val/wer_ensemble": 0.9 * wer, "val/wer_best_peer": wer if planned.peers == 1 else 0.95 * wer}
+        at = int(best[2]) - 1
+        row |= {"best/wer_ensemble": 0.9 * planned.wers[at]}
+        row |= {"best/wer_best_peer": (1.0 if planned.peers == 1 else 0.95) * planned.wers[at]}
         row |= {"train/loss": 3 * wer, "time/epoch_s": 5.0 + epoch}
+        row["time/total_s"] = sum(row["time/epoch_s"] for row in (*rows, row))
         rows.append(row)
     return rows
 

@@ -1,10 +1,13 @@
 """The whole room in miniature: a real sweep through Ray, its driver killed, resumed, tracked."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,12 +15,14 @@ import yaml
 from lipkd.cli import main
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
-from lipkd.lock import is_held
+from lipkd.lock import is_held, only_one
 from lipkd.trial import TrialFolder
 from tests.tuning.store_picture import picture
-from tuning.plan.planner import Planner
+from tuning.plan.estimate import Estimate
+from tuning.plan.planner import Planned, Planner
 from tuning.plan.sweep_config import load_sweep
-from tuning.sweep import run_sweep
+from tuning.sweep import SweepOptions, run_sweep
+from tuning.sweep_folder import begin, driver_lock, load
 from tuning.tracking.client import connect, default_uri, experiment_id
 from tuning.tracking.sync import sync_folders
 
@@ -103,7 +108,7 @@ def test_a_killed_sweep_is_resumed_without_a_gap_or_a_double(file: Path, mlruns:
     [run] = picture(mlruns)[third.name]
     assert (run.status, run.steps("val/wer")) == ("FINISHED", list(range(1, EPOCHS + 1)))
     with pytest.raises(LipkdError, match="no trial of it has failed"):
-        run_sweep(file, mlruns=mlruns, only_failed=True)
+        run_sweep(file, SweepOptions(mlruns, only_failed=True))
 
 
 @pytest.mark.timeout(900)
@@ -146,21 +151,25 @@ def test_what_is_wrong_is_said_before_anything_starts(file: Path, mlruns: Path) 
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("cleo", "zoe"), encoding="utf-8")
     with pytest.raises(LipkdError, match=r"mini\.yaml: data\.val_speakers: .*zoe"):
-        run_sweep(file, mlruns=mlruns)
+        run_sweep(file, SweepOptions(mlruns))
     file.write_text(text, encoding="utf-8")
     with pytest.raises(LipkdError, match=r"tracking store http://127\.0\.0\.1:1 does not answer"):
-        run_sweep(file, mlruns=mlruns, tracking_uri="http://127.0.0.1:1")
+        run_sweep(file, SweepOptions(mlruns, tracking_uri="http://127.0.0.1:1"))
     assert not (mlruns / "sweeps").exists()
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = run_sweep(file, mlruns=tmp_path / "none", dry_run=True)
+    result = run_sweep(file, SweepOptions(tmp_path / "none", dry_run=True))
     said = capsys.readouterr().out
     assert "sweep mini: 3 trials × 15 epochs = 45 epochs" in said
     assert "grid over cohort (3); scheduler none; 1 at a time, 1 CPU and no GPU each" in said
-    assert "of training" in said and "MiB of disk" in said and "kinds of trials" not in said  # all were measured
+    names = [trial.name for trial in Planner(load_sweep(file), Path.cwd()).trials()]
+    *_, listed, measuring, estimate = said.splitlines()
+    assert all(f"  {name}: cohort " in said for name in names) and names[-1] in listed
+    assert measuring == "  measuring an epoch of 3 kinds of trials on this machine, for a minute at most …"
+    assert "of training" in estimate and "MiB of disk" in estimate and "kinds of trials" not in estimate  # all of them
     assert result.exit_code == 0
     assert not (tmp_path / "none").exists()
 
@@ -170,7 +179,7 @@ def test_a_sweep_that_is_there_is_not_started_again(file: Path, mlruns: Path) ->
     folder.mkdir(parents=True)
     (folder / "sweep.json").write_text("{}", encoding="utf-8")
     with pytest.raises(LipkdError, match=r"sweep 'mini' is there already .*: go on with --resume, or rename it"):
-        run_sweep(file, mlruns=mlruns)
+        run_sweep(file, SweepOptions(mlruns))
 
 
 def test_a_new_sweep_does_not_take_the_runs_of_another(file: Path, mlruns: Path) -> None:
@@ -178,7 +187,7 @@ def test_a_new_sweep_does_not_take_the_runs_of_another(file: Path, mlruns: Path)
     experiment = experiment_id(client, "lipkd", mlruns)
     client.create_run(experiment, tags={"lipkd.kind": "sweep", "lipkd.sweep": "mini"}, run_name="mini")
     with pytest.raises(LipkdError, match="has runs of a sweep 'mini' whose folder is not"):
-        run_sweep(file, mlruns=mlruns)
+        run_sweep(file, SweepOptions(mlruns))
 
 
 def test_the_port_of_the_ui_may_be_taken(mlruns: Path) -> None:
@@ -201,3 +210,82 @@ def test_a_server_is_its_own_ui(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert ui.open_ui(mlruns=Path("mlruns"), tracking_uri="http://me:secret@host:5000") == 0
     assert capsys.readouterr().out == "http://host:5000 is an MLflow server; open it in a browser\n"
     assert "MLFLOW_BACKEND_STORE_URI" not in os.environ
+
+
+class NoSyncer:
+    """In place of the process beside."""
+
+    def __init__(self, *_: Any) -> None:
+        self.ensure_running = lambda: None
+
+    def finish(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is started: neither Ray nor the syncer."""
+    monkeypatch.setattr("tuning.execution.ray_session._ray", lambda **_: contextlib.nullcontext())
+    monkeypatch.setattr("tuning.sweep.SyncProcess", NoSyncer)
+
+
+def test_a_second_driver_reads_nothing_before_it_has_the_lock(
+    file: Path, mlruns: Path, monkeypatch: pytest.MonkeyPatch, no_ray: None
+) -> None:
+    """The first driver proposes trials to the moment in which it lets go of the lock: none of them may be lost."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content |= {"space": {"training.learning_rate": {"loguniform": [1e-4, 1e-2]}}, "sampler": "optuna", "samples": 3}
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    folder = mlruns / "sweeps" / "mini"
+    planner = Planner(load_sweep(file), Path.cwd())
+    first = begin(folder, experiment="lipkd", working_folder=Path.cwd())
+    first.add([planner.trial({"training.learning_rate": 1e-3}, None)])
+
+    @contextlib.contextmanager
+    def lock_after_the_first_driver(path: Path, what: str) -> Iterator[None]:
+        first.add([planner.trial({"training.learning_rate": rate}, None) for rate in (2e-3, 3e-3)])
+        with only_one(path, what):
+            yield
+
+    trained: list[Planned] = []
+    monkeypatch.setattr("tuning.sweep.only_one", lock_after_the_first_driver)
+    monkeypatch.setattr("tuning.execution.engine.Engine.run", lambda _, waiting, more: trained.extend(waiting))
+    run_sweep(file, SweepOptions(mlruns, resume=True, offline=True))
+    assert [t.name for t in load(folder).trials] == [t.name for t in first.trials] and len(first.trials) == 3
+    assert trained == load(folder).trials
+
+
+def test_a_sweep_called_twice_at_once_runs_once(
+    file: Path, mlruns: Path, no_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second says who runs it, in one sentence, and changes nothing; a dry run needs no lock."""
+    monkeypatch.setattr("tuning.plan.estimate.estimate", lambda trials, count: Estimate(60.0, 1, 1, 1))
+    folder = mlruns / "sweeps" / "mini"
+    with only_one(driver_lock(folder), "the first"):
+        before = sorted(path.name for path in folder.iterdir())
+        hows: tuple[dict[str, Any], ...] = ({}, {"resume": True}, {"only_failed": True})
+        for how in hows:
+            with pytest.raises(LipkdError, match=rf"sweep 'mini' is in use by process {os.getpid()} on") as caught:
+                run_sweep(file, SweepOptions(mlruns, **how))
+            assert "\n" not in str(caught.value) and "delete" not in str(caught.value)
+        assert run_sweep(file, SweepOptions(mlruns, dry_run=True)).exit_code == 0
+        assert sorted(path.name for path in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(("max_hours", "spent", "code"), [(None, False, 130), (5, False, 130), (1e-9, True, 0)])
+def test_interrupted_means_130_whatever_the_time_limit(
+    file: Path,
+    mlruns: Path,
+    no_ray: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    max_hours: float | None,
+    spent: bool,
+    code: int,
+) -> None:
+    """Ctrl-C ends Tune in order, with trials left; so does the time limit, and only that one is what was asked for."""
+    file.write_text(file.read_text(encoding="utf-8") + f"max_hours: {max_hours or 'null'}\n", encoding="utf-8")
+    monkeypatch.setattr("tuning.execution.engine.Engine.run", lambda *_, more: None)
+    assert run_sweep(file, SweepOptions(mlruns, offline=True)).exit_code == code
+    said = capsys.readouterr().out
+    assert "3 trials are not done" in said and ("(max_hours 1e-09)" in said) == spent

@@ -7,7 +7,7 @@ from typing import Any
 
 from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.files import write_json
-from lipkd.trial import State, TrialFolder
+from lipkd.trial import Cause, State, TrialFolder
 
 BEGAN = 1_760_000_000.0
 
@@ -32,6 +32,7 @@ def write_trial(
     config: TrialConfig | None = None,
     state: State = "running",
     reason: str = "",
+    cause: Cause | None = None,
     name: str | None = None,
 ) -> TrialFolder:
     """A trial that has reported these error rates, one per epoch, ten seconds apart; files when it has ended."""
@@ -40,7 +41,7 @@ def write_trial(
     write_json(folder.path / "config.json", config.to_json())
     write_json(folder.path / "split.json", {"train": ["a/1"], "val": ["b/1"], "test": [], "store_digest": "d1"})
     folder.journal.write_text("".join(journal_line(i, wer) for i, wer in enumerate(wers, 1)), encoding="utf-8")
-    folder.set_state(state, reason)
+    folder.set_state(state, reason, cause)
     if state in ("finished", "stopped"):
         for path in (folder.predictions("best"), folder.posteriors, folder.checkpoint("best")):
             path.parent.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec
 
 from ray.tune import Callback
 
-from lipkd.trial import ENDED, TrialFolder
+from lipkd.trial import ENDED, Cause, TrialFolder
 from tuning import stop_request
 from tuning.execution.trainable import STALLED
 from tuning.sweep_folder import SweepRecord
@@ -36,21 +36,21 @@ def never_raises(method: Callable[Arguments, None]) -> Callable[Arguments, None]
 class Progress(Callback):
     """Records how trials end that Tune ends, prints a line per change and a summary now and then.
 
-    `tend` is called in every turn of Tune's loop: it must return at once. `until` names the trials of populations that
-    end at an epoch to wait there.
+    `ensure_running` (of the syncer) is called in every turn of Tune's loop: it must return at once. `until` names the
+    trials of populations that end at an epoch to wait there.
     """
 
     def __init__(
         self,
         record: SweepRecord,
         metric: str,
-        tend: Callable[[], None],
+        ensure_running: Callable[[], None],
         until: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.until = until
         self.record = record
         self.metric = metric
-        self.tend = tend
+        self.ensure_running = ensure_running
         self.began = self.told = time.monotonic()
         self.last: dict[str, tuple[int, float]] = {}
         self.running: set[str] = set()
@@ -59,7 +59,7 @@ class Progress(Callback):
     @property
     def halted(self) -> bool:
         """Whether no trial is to begin any more."""
-        return bool(self.stalled) or stop_request.asked(self.record.folder)
+        return bool(self.stalled) or stop_request.requested(self.record.folder)
 
     @never_raises
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -96,19 +96,20 @@ class Progress(Callback):
             if step >= folder.config().training.epochs:
                 folder.set_state("finished")
             else:
-                folder.set_state("stopped", f"by the scheduler at {self._at(folder.name)}")
+                folder.set_state("stopped", f"by the scheduler at {self._at(folder.name)}", Cause.SCHEDULER)
         self._ended(folder)
 
     @never_raises
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         folder = self._folder(trial)
         if folder.state()["state"] not in ENDED:
-            folder.set_state("failed", f"its process died {trial.num_failures} times; see memory and the system's log")
+            reason = f"its process died {trial.num_failures} times; see memory and the system's log"
+            folder.set_state("failed", reason, Cause.PROCESS_DIED)
         self._ended(folder)
 
     @never_raises
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self.tend()
+        self.ensure_running()
         if time.monotonic() - self.told >= STATUS_S:
             going = [f"{name} {self._at(name)}" for name in sorted(self.running & self.last.keys())]
             over = sum(self.record.trial_folder(t).state()["state"] in ENDED for t in self.record.trials)

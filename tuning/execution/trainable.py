@@ -17,9 +17,10 @@ from lipkd.config.trial_config import parse_config
 from lipkd.errors import LipkdError
 from lipkd.files import disk_is_full, write_json
 from lipkd.training.train import fit
-from lipkd.trial import TrialFolder
+from lipkd.trial import Cause, TrialFolder
 from tuning import stop_request
 from tuning.gpu import cuda
+from tuning.gpu.cuda import out_of_memory
 from tuning.gpu.memory_table import GPU
 from tuning.pbt.lineage import schedule_changes
 from tuning.sweep_folder import reported
@@ -52,10 +53,10 @@ def train_trial(trial: dict[str, Any]) -> None:
     def report_or_pause(step: int, metrics: dict[str, float]) -> None:
         report(step, metrics)
         training = config.training
-        if step % training.checkpoint_every == 0 and step < training.epochs and stop_request.asked(sweep):
+        if step % training.checkpoint_every == 0 and step < training.epochs and stop_request.requested(sweep):
             raise stop_request.Paused
 
-    if stop_request.asked(sweep):
+    if stop_request.requested(sweep):
         return
     for past in folder.reports():
         report(past.step, past.metrics)
@@ -75,7 +76,7 @@ def train_trial(trial: dict[str, Any]) -> None:
     except Exception as error:
         if disk_is_full(error):
             with contextlib.suppress(OSError):
-                folder.set_state("running", FULL)
+                folder.set_state("running", FULL, Cause.DISK_FULL)
             tune.report({**last, STALLED: f"{FULL} ({' '.join(str(error).split())})"})
         else:
             record_failure(folder, config.to_json(), error)
@@ -103,4 +104,4 @@ def record_failure(folder: TrialFolder, config: dict[str, Any], error: Exception
         write_json(folder.path / "config.json", config)
     (folder.path / "failure.txt").write_text(traceback.format_exc(), encoding="utf-8")
     reason = str(error) if type(error).__name__ == "LipkdError" else f"{type(error).__name__}: {error}"
-    folder.set_state("failed", " ".join(reason.split()))
+    folder.set_state("failed", " ".join(reason.split()), Cause.OUT_OF_MEMORY if out_of_memory(error) else Cause.ERROR)

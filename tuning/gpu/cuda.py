@@ -27,6 +27,11 @@ def card() -> Card | None:
     return Card(properties.name, properties.total_memory / MEGABYTE)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was too little memory, of a GPU or of the machine."""
+    return isinstance(error, MemoryError) or type(error).__name__.endswith("OutOfMemoryError")
+
+
 def begin() -> None:
     """Give back what nobody holds any more; the peak counts from here."""
     import torch
@@ -37,7 +42,7 @@ def begin() -> None:
 
 
 def peak_mb() -> float:
-    """The most that PyTorch has held of the card since `begin`, MiB; more than tensors filled, for it keeps pieces."""
+    """The most that PyTorch has held of the card since `begin`, MiB; cached blocks included."""
     import torch
 
     torch.cuda.synchronize()

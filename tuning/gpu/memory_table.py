@@ -15,13 +15,12 @@ from lipkd.config.trial_config import TrialConfig
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.files import write_json
-from lipkd.trial import TrialFolder
+from lipkd.trial import Cause, TrialFolder
 
 FORMAT = 1
 FILE = "memory.json"  # in the folder of the sweeps
 USUAL_CONTEXT_MB = 600.0  # where it was not measured
 GPU = "gpu.json"  # in the folder of a trial that runs on one: `device`, `total_mb`, `share`
-OUT_OF_MEMORY = "OutOfMemoryError"  # how the reason of such a failure begins
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,22 @@ class Kind:
         return self.batch_size * self.views * self.frames * height * width * sum(self.widths)
 
     def text(self) -> str:
+        """One line that names the kind."""
+        height, width, channels = self.picture
         widths = "+".join(f"{width:g}" for width in self.widths)
-        extra = ["grey"] * (self.picture[2] == 1) + [f"{self.views} views"] * (self.views > 1)
-        extra += ["words"] * self.words + ["averaged"] * self.averaged + [self.precision] * (self.precision != "auto")
-        return (
-            f"{self.method} {self.network} w{widths} b{self.batch_size} "
-            f"{self.picture[0]}x{self.picture[1]} {self.frames} frames {' '.join(extra)}"
-        ).strip()
+        parts = [self.method, self.network, f"w{widths}", f"b{self.batch_size}", f"{height}x{width}"]
+        parts.append(f"{self.frames} frames")
+        if channels == 1:
+            parts.append("grey")
+        if self.views > 1:
+            parts.append(f"{self.views} views")
+        if self.words:
+            parts.append("words")
+        if self.averaged:
+            parts.append("averaged")
+        if self.precision != "auto":
+            parts.append(self.precision)
+        return " ".join(parts)
 
 
 @lru_cache(maxsize=64)
@@ -115,7 +123,7 @@ class Known:
             return self.peaks[kind]
         return min((peak for other, peak in self.peaks.items() if kind.within(other)), default=None)
 
-    def learn(self, kind: Kind, peak_mb: float) -> None:
+    def add_peak(self, kind: Kind, peak_mb: float) -> None:
         """A trial of that kind took so much; only more than is known changes anything."""
         self.peaks[kind] = min(max(peak_mb, self.peaks.get(kind, 0.0)), self.total_mb)
 
@@ -126,6 +134,11 @@ class MemoryTable:
 
     path: Path
     cards: dict[str, Known] = field(default_factory=dict)
+
+    @classmethod
+    def beside(cls, sweep: Path) -> "MemoryTable":
+        """The table in the folder of the sweeps, where `sweep` lies."""
+        return cls.load(sweep.parent / FILE)
 
     @classmethod
     def load(cls, path: Path) -> "MemoryTable":
@@ -140,6 +153,11 @@ class MemoryTable:
         except (ValueError, KeyError, TypeError) as error:
             raise LipkdError(f"{path}: cannot be read ({error}); delete it, and it is measured again") from error
 
+    def update_file(self, trials: Iterable[tuple[TrialFolder, TrialConfig]]) -> None:
+        """`update`, and save what was new."""
+        if self.update(trials):
+            self.save()
+
     def save(self) -> None:
         devices = {
             name: {
@@ -151,10 +169,11 @@ class MemoryTable:
         }
         write_json(self.path, {"format": FORMAT, "devices": devices})
 
-    def learn(self, trials: Iterable[tuple[TrialFolder, TrialConfig]]) -> bool:
-        """Take over what trials have shown that ran on a GPU; whether that was more than was known.
+    def update(self, trials: Iterable[tuple[TrialFolder, TrialConfig]]) -> bool:
+        """Add the peaks of trials that ran on a GPU; whether one was more than was known.
 
-        A trial that got on took the most that its journal says. One that ran out of memory takes more than it had.
+        A trial that reported epochs took the most that its journal says. One that ran out of memory takes more than it
+        had.
         """
         before = {name: dict(known.peaks) for name, known in self.cards.items()}
         for folder, config in trials:
@@ -163,10 +182,10 @@ class MemoryTable:
                 continue
             known = self.cards.setdefault(ran["device"], Known(ran["total_mb"]))
             peaks = [r.metrics["memory/peak_mb"] for r in folder.reports() if "memory/peak_mb" in r.metrics]
-            if folder.state()["reason"].startswith(OUT_OF_MEMORY):
+            if folder.state().get("cause") == Cause.OUT_OF_MEMORY:
                 peaks.append(ran["share"] * known.total_mb - known.context_mb)
             if peaks:
-                known.learn(Kind.of(config), max(peaks))
+                known.add_peak(Kind.of(config), max(peaks))
         return before != {name: known.peaks for name, known in self.cards.items()}
 
 

@@ -19,7 +19,6 @@ from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.data.store import Clip
 from lipkd.errors import LipkdError
 from tuning.gpu import cuda
-from tuning.gpu.memory_table import OUT_OF_MEMORY
 
 LONGEST_S = (
     60.0  # for all kinds together; what is left is taken for as large as what was measured (tuning/gpu/memory_table.py)
@@ -64,7 +63,7 @@ def answer(request: Request) -> Answer:
         try:
             peaks[name] = measure(parse_config(content, f"trial of kind {name}"))
         except Exception as error:
-            if not type(error).__name__.startswith(OUT_OF_MEMORY):
+            if not cuda.out_of_memory(error):
                 raise
             peaks[name] = card.total_mb  # it does not fit at all; the trial will say so
     measured = {"context_mb": cuda.context_mb(), "peaks": peaks} if peaks else {}

@@ -86,8 +86,8 @@ def find_packing(configs: Iterable[TrialConfig], table: MemoryTable, ask: Ask) -
     known.measured_context_mb = min(contexts, default=None)
     for kind, _ in kinds:
         if kind.text() in found.get("peaks", {}):
-            known.learn(kind, found["peaks"][kind.text()])
-    return Packing(name, replace(known, peaks=dict(known.peaks)))  # what is learnt now counts for the next sweep
+            known.add_peak(kind, found["peaks"][kind.text()])
+    return Packing(name, replace(known, peaks=dict(known.peaks)))  # peaks of this sweep's trials count for the next one
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,11 @@ class Shares:
         return Shares(self.cpus, min(1.0, 2 * self.gpus), self.concurrent // 2, packing)
 
     def text(self) -> str:
+        """What each trial gets, in a line."""
         gpus = f"{self.gpus:g} GPU" if self.gpus else "no GPU"
-        most, least = ("at most ", " or more") if self.packing else ("", "")
-        return f"{most}{self.concurrent} at a time, {self.cpus} CPU and {gpus}{least} each"
+        if self.packing:
+            return f"at most {self.concurrent} at a time, {self.cpus} CPU and {gpus} or more each"
+        return f"{self.concurrent} at a time, {self.cpus} CPU and {gpus} each"
 
 
 def share_out(

@@ -24,14 +24,13 @@ from lipkd.training.train import ORPHAN_S
 from lipkd.trial import ENDED, TrialFolder
 from tuning import stop_request
 from tuning.pbt.lineage import Exploit, lineage_file, read_lineage
-from tuning.pbt.population import choose_exploits, populations, values_now
-from tuning.plan.planner import Planned
+from tuning.pbt.population import check, choose_exploits, populations, values_now
+from tuning.plan.planner import Plan, Planned
 from tuning.plan.sweep_config import SweepConfig
 from tuning.sweep_folder import SweepRecord, reported
 
-# Trains trials to the epochs that the mapping gives by name (to their ends where it gives none), within so many
-# seconds; it may end earlier, and leaves what is not done as it is.
-Run = Callable[[list[Planned], Mapping[str, int], float | None], None]
+# Trains trials to the epochs that the mapping gives by name (to their ends where it gives none). It may end earlier.
+Train = Callable[[list[Planned], Mapping[str, int]], None]
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,12 @@ def decisions(folder: Path) -> list[Decision]:
     return [Decision.from_json(row) for row in read_jsonl(path)] if path.is_file() else []
 
 
-def refuse_strangers(record: SweepRecord, planned: Sequence[Planned], sweep: SweepConfig) -> None:
-    """Raises LipkdError when a population that has exchanged something has other trials now: those that come later
-    would meet nobody of their age."""
+def check_populations(plan: Plan, record: SweepRecord) -> None:
+    """Raises LipkdError for trials that cannot be trained as populations, and when a population that has exchanged
+    weights has new trials now: they would meet no other at their epochs."""
+    check(plan.trials, plan.sweep.stopping, plan.planner.where)
     decided = {name for decision in decisions(record.folder) for name in decision.scores}
-    for population in populations(planned, sweep.stopping.mutate):
+    for population in populations(plan.trials, plan.sweep.stopping.mutate):
         names = {trial.name for trial in population}
         fresh = names - {trial.name for trial in record.trials}
         if fresh and names & decided:
@@ -77,32 +77,29 @@ def refuse_strangers(record: SweepRecord, planned: Sequence[Planned], sweep: Swe
 
 
 def reached(folder: TrialFolder) -> int:
-    """The epochs that a trial has behind it in its last checkpoint; 0 when there is none that can be read."""
+    """The epochs that a trial's last checkpoint has done; 0 when there is none that can be read."""
     try:
         return int(checkpoint.load_info(folder.checkpoint("last"))["epoch"])
     except LipkdError:
         return 0
 
 
-def run_generations(
-    sweep: SweepConfig, record: SweepRecord, planned: Sequence[Planned], waiting: list[Planned], run: Run
-) -> None:
-    """Train `waiting`, of the recorded trials that are `planned`, to their ends; returns earlier when the sweep is
-    asked to stop, has no time left, or when `run` did not bring all to where they had to be.
+def run_generations(plan: Plan, record: SweepRecord, waiting: list[Planned], deadline: float, train: Train) -> None:
+    """Train `waiting`, of the recorded trials that are planned, to their ends; returns earlier when the sweep is
+    requested to stop, when the time (of `time.monotonic`) is past its deadline, or when `train` did not bring all to
+    their epochs.
     """
-    wanted = {trial.config.signature() for trial in planned}
-    generations = _Generations(sweep, record, [t for t in record.trials if t.config.signature() in wanted], waiting)
-    ends = math.inf if sweep.max_hours is None else time.monotonic() + 3600 * sweep.max_hours
+    wanted = {trial.config.identity() for trial in plan.trials}
+    generations = _Generations(plan.sweep, record, [t for t in record.trials if t.config.identity() in wanted], waiting)
     while True:
         until = generations.advance()
         todo = [trial for trial in waiting if generations.lacks(trial, until)]
-        left = ends - time.monotonic()
-        if not todo or left <= 0 or stop_request.asked(record.folder):
+        if not todo or time.monotonic() >= deadline or stop_request.requested(record.folder):
             return
         stops = sorted({until[trial.name] for trial in todo if trial.name in until})
         where = f"epoch {' or '.join(map(str, stops))}, to exchange" if stops else "the end"
         print(f"{len(todo)} trials go on to {where}", flush=True)
-        run(todo, until, None if math.isinf(left) else left)
+        train(todo, until)
         generations.tried(todo)
         if any(generations.lacks(trial, until) for trial in todo):
             return

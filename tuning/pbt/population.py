@@ -23,7 +23,7 @@ from lipkd.errors import LipkdError
 from lipkd.seeds import derive
 from lipkd.trial import TrialFolder
 from tuning.pbt.lineage import Exploit, schedule_changes
-from tuning.plan.planner import Planned
+from tuning.plan.planner import Plan, Planned
 from tuning.plan.space import Choice, Dimension, Space, draw, values_at
 from tuning.plan.sweep_config import SchedulerConfig
 
@@ -44,6 +44,18 @@ def populations(trials: Iterable[Planned], mutated: Iterable[str]) -> list[list[
             del content[part][name]
         found.setdefault(json.dumps(content, sort_keys=True), []).append(trial)
     return list(found.values())
+
+
+def populations_text(plan: Plan) -> str:
+    """A line of the plan: how many populations there are, and what they exchange when."""
+    scheduler = plan.sweep.stopping
+    sizes = sorted(len(population) for population in populations(plan.trials, scheduler.mutate))
+    each = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
+    most = quantile_of(sizes[-1], scheduler.quantile)
+    return (
+        f"  {len(sizes)} populations of {each} trials; every {scheduler.every_epochs} epochs the worst {most} go "
+        f"on from the best {most}, with {', '.join(scheduler.mutate)} changed"
+    )
 
 
 def check(trials: Sequence[Planned], scheduler: SchedulerConfig, where: str) -> None:

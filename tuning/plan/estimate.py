@@ -6,7 +6,7 @@ the second of which counts; its time and its files, stretched to all clips and a
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -56,9 +56,7 @@ class Estimate:
 
 def estimate(trials: Sequence[Planned], count: int) -> Estimate:
     """What `count` trials of which these are examples will take, to their last epochs."""
-    kinds: dict[str, list[TrialConfig]] = {}
-    for trial in trials:
-        kinds.setdefault(kind(trial.config), []).append(trial.config)
+    kinds = kinds_of(trials)
     costs: dict[str, Cost] = {}
     began = time.monotonic()
     for name, configs in kinds.items():
@@ -76,6 +74,14 @@ def estimate(trials: Sequence[Planned], count: int) -> Estimate:
             size += cost.fixed + cost.copied + cost.per_epoch * config.training.epochs
     scale = count / len(trials)
     return Estimate(seconds * scale, round(size * scale), len(kinds), len(costs))
+
+
+def kinds_of(trials: Iterable[Planned]) -> dict[str, list[TrialConfig]]:
+    """The configurations by kind."""
+    kinds: dict[str, list[TrialConfig]] = {}
+    for trial in trials:
+        kinds.setdefault(kind(trial.config), []).append(trial.config)
+    return kinds
 
 
 def kind(config: TrialConfig) -> str:

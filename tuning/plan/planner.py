@@ -1,16 +1,16 @@
-"""From a sweep file to trials: every configuration is parsed, and its data looked at, before one starts."""
+"""From a sweep file to a plan: every configuration is parsed, and its data opened, before a trial starts."""
 
 import copy
 import itertools
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lipkd.config.trial_config import TrialConfig, parse_config
+from lipkd.config.trial_config import TrialConfig, differing_fields, parse_config
 from lipkd.data.splits import make_split
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
@@ -29,6 +29,13 @@ class Planned:
     name: str
     config: TrialConfig
     values: dict[str, Any] = field(default_factory=dict)
+
+    def with_threads(self, threads: int) -> "Planned":
+        """The trial with so many processor threads, unless its configuration says how many."""
+        if self.config.training.threads:
+            return self
+        training = self.config.training.model_copy(update={"threads": threads})
+        return replace(self, config=self.config.model_copy(update={"training": training}))
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, "config": self.config.to_json(), "values": self.values}
@@ -88,7 +95,7 @@ class Planner:
                 return LipkdError(str(error).replace(", space", ", trial", 1))
         return error
 
-    def edges(self) -> list[Planned]:
+    def corners(self) -> list[Planned]:
         """Every combination of list values and ends of ranges, for every seed; all trials of a grid.
 
         Parsing them finds what is wrong with a sweep. Raises LipkdError when a grid has too many points.
@@ -101,10 +108,10 @@ class Planner:
     def trials(self) -> list[Planned]:
         """All trials of a grid or of random draws, one seed after the other; none for optuna, which asks later.
 
-        Configurations that are the same (TrialConfig.signature) are taken once.
+        Configurations that are the same (TrialConfig.identity) are taken once.
         """
         if self.sweep.sampler == "grid":
-            return self.edges()
+            return self.corners()
         return self._random() if self.sweep.sampler == "random" else []
 
     def _random(self) -> list[Planned]:
@@ -115,20 +122,76 @@ class Planner:
         idle = 0
         while len(points) < self.sweep.samples and idle < PATIENCE:
             point = draw(self.sweep.space, rng)
-            signature = self.trial(point, self.seeds[0]).config.signature()
-            idle = idle + 1 if signature in known else 0
+            identity = self.trial(point, self.seeds[0]).config.identity()
+            idle = idle + 1 if identity in known else 0
             if not idle:
-                known.add(signature)
+                known.add(identity)
                 points.append(point)
         return distinct(self.trial(point, seed) for seed in self.seeds for point in points)
 
 
 def distinct(trials: Iterable[Planned]) -> list[Planned]:
-    """The trials in order, each configuration once."""
+    """The trials in order, each configuration once; raises LipkdError when two that differ have one name."""
     first: dict[str, Planned] = {}
     for trial in trials:
-        first.setdefault(trial.config.signature(), trial)
+        first.setdefault(trial.config.identity(), trial)
+    refuse_one_name(first.values())
     return list(first.values())
+
+
+def refuse_one_name(trials: Iterable[Planned]) -> None:
+    """Raises LipkdError when two different configurations have one name, which ends in a short signature: one of them
+    would be taken for the other, and never be trained."""
+    named: dict[str, Planned] = {}
+    for trial in trials:
+        other = named.setdefault(trial.name, trial)
+        if other is not trial:
+            fields = ", ".join(differing_fields(other.config.to_json(), trial.config.to_json()))
+            raise LipkdError(
+                f"two different configurations have the name {trial.name} (they differ in {fields}): change a value of "
+                "one of them a little"
+            )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep's trials: all of them, or, of a sweep that proposes them as it goes (optuna), the corners of its space,
+    which are examples of what it may propose."""
+
+    planner: Planner
+    corners: tuple[Planned, ...]
+    trials: tuple[Planned, ...]
+
+    @property
+    def sweep(self) -> SweepConfig:
+        return self.planner.sweep
+
+    @property
+    def examples(self) -> tuple[Planned, ...]:
+        """The trials, else the corners."""
+        return self.trials or self.corners
+
+    @property
+    def count(self) -> int:
+        """How many trials there will be."""
+        return len(self.trials) or self.sweep.samples * len(self.planner.seeds)
+
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs of the examples, in order of size."""
+        return sorted(trial.config.training.epochs for trial in self.examples)
+
+    def with_threads(self, threads: int) -> "Plan":
+        """The same plan with so many processor threads for each trial that does not say how many."""
+        corners, trials = (tuple(trial.with_threads(threads) for trial in part) for part in (self.corners, self.trials))
+        return Plan(replace(self.planner, threads=threads), corners, trials)
+
+
+def make_plan(planner: Planner) -> Plan:
+    """Parse every trial, or every corner of the space, and open its data; raises LipkdError for what is wrong."""
+    plan = Plan(planner, tuple(planner.corners()), tuple(planner.trials()))
+    check_data([*plan.corners, *plan.trials], planner.where)
+    return plan
 
 
 def check_data(trials: Iterable[Planned], where: str) -> None:

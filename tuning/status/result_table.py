@@ -1,13 +1,12 @@
-"""How the trials of a sweep stand, read from their folders: the result table, and the one to watch while it runs.
-
-Ray isn't needed, so both work beside a running sweep, after it, and on a machine that has only the folder.
-"""
+"""The results of a sweep's trials, read from their folders, as a table: no Ray needed."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from tuning.plan.pareto import best_value, trade_offs, usual_value
 from tuning.plan.planner import Planned
-from tuning.sweep_folder import SweepRecord, standing
+from tuning.plan.sweep_config import SweepConfig
+from tuning.sweep_folder import SweepRecord, trial_status
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,13 @@ class Row:
     reason: str
 
 
-def result_row(record: SweepRecord, trial: Planned, *, driver_alive: bool = False) -> Row:
-    """How a trial stands on disk: its best rates, its epochs and the time that they took."""
+def result_rows(record: SweepRecord) -> tuple[Row, ...]:
+    """A row for each recorded trial, in order, when no process works on the sweep any more."""
+    return tuple(result_row(record, trial) for trial in record.trials)
+
+
+def result_row(record: SweepRecord, trial: Planned) -> Row:
+    """A trial's status on disk: its best rates, its epochs and the time that they took."""
     folder, config = record.trial_folder(trial), trial.config
     reports = folder.reports()
     last = reports[-1].metrics if reports else {}
@@ -45,9 +49,33 @@ def result_row(record: SweepRecord, trial: Planned, *, driver_alive: bool = Fals
         last.get("best/wer"),
         last.get("best/cer"),
         sum(report.metrics.get("time/epoch_s", 0.0) for report in reports) / 60,
-        standing(folder, driver_alive=driver_alive) if begun else "not begun",
+        trial_status(folder, driver_alive=False) if begun else "not begun",
         str(folder.state()["reason"]) if begun else "",
     )
+
+
+def result_text(rows: Sequence[Row], record: SweepRecord, sweep: SweepConfig) -> str:
+    """The table of a sweep that has run, and what follows from it: trade-offs, and where the best schedule is."""
+    lines = [result_table(rows)]
+    if sweep.cost:
+        lines.append(_trade_off_text(record, sweep.metric, sweep.mode, sweep.cost))
+    if sweep.stopping.name == "pbt" and any(row.wer is not None for row in rows):
+        lines.append(
+            f"the best schedule, to be trained from the beginning: lipkd sweep {record.folder} --best-schedule"
+        )
+    return "\n".join(lines)
+
+
+def _trade_off_text(record: SweepRecord, metric: str, mode: str, cost: str) -> str:
+    """The trials that no other beats in both values."""
+    values: dict[str, tuple[float, float]] = {}
+    for trial in record.ended():
+        reports = record.trial_folder(trial).reports()
+        best, usual = best_value(reports, metric, mode), usual_value(reports, cost)
+        if best is not None and usual is not None:
+            values[trial.name] = (best, usual)
+    lines = [f"  {name}: {values[name][0]:.3f}, {values[name][1]:.4g}" for name in trade_offs(values, mode)]
+    return "\n".join([f"not beaten in {metric} and {cost} by any other:", *lines])
 
 
 def result_table(rows: Sequence[Row]) -> str:

@@ -17,7 +17,7 @@ from lipkd.trial import ENDED, Report
 from tuning import stop_request
 from tuning.plan.planner import Planned
 from tuning.status.result_table import columns
-from tuning.sweep_folder import SweepRecord, driver_lock, load, standing, trial_folders
+from tuning.sweep_folder import SweepRecord, driver_lock, load, trial_folders, trial_status
 
 WATCH_S = 2.0
 RECENT = 5  # epochs that say how long the next one takes
@@ -78,7 +78,7 @@ def read_status(folder: Path) -> SweepStatus:
     return SweepStatus(
         folder.name,
         alive,
-        alive and stop_request.asked(folder),
+        alive and stop_request.requested(folder),
         tuple(_trial(record, trial, alive) for trial in trials),
     )
 
@@ -90,7 +90,7 @@ def _trial(record: SweepRecord, trial: Planned, alive: bool) -> TrialStatus:
     begun = (folder.path / "config.json").is_file()
     return TrialStatus(
         trial.name,
-        standing(folder, driver_alive=alive) if begun else "not begun",
+        trial_status(folder, driver_alive=alive) if begun else "not begun",
         len(reports),
         trial.config.training.epochs,
         last.get("val/wer"),
@@ -142,7 +142,8 @@ def duration(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
-    return f"{days} d " * bool(days) + f"{hour}:{minute:02d}:{second:02d}"
+    clock = f"{hour}:{minute:02d}:{second:02d}"
+    return f"{days} d {clock}" if days else clock
 
 
 def show_status(folder: Path, *, watch: bool, sleep: Callable[[float], None] = time.sleep) -> int:

@@ -20,7 +20,7 @@ from lipkd.errors import LipkdError
 from lipkd.lock import is_held, only_one
 from lipkd.provenance import source_commit
 from lipkd.trial import ENDED, Report, TrialFolder
-from tuning.sweep_folder import SweepRecord, driver_lock, load, standing, trial_folders
+from tuning.sweep_folder import SweepRecord, driver_lock, load, trial_folders, trial_status
 from tuning.tracking.client import choose_uri, connect, experiment_id, find_runs, public_uri
 from tuning.tracking.cursor import Cursor, stamp_of
 
@@ -97,7 +97,7 @@ class Syncer:
             stood, *before = self.seen.get(trial.name, ("",))
             if stood in ENDED and before == list(files):
                 continue
-            stands = standing(trial, driver_alive=driver_alive)
+            stands = trial_status(trial, driver_alive=driver_alive)
             if (stood, *before) == (stands, *files):
                 continue
             try:
@@ -245,7 +245,7 @@ class Syncer:
     def _parent_status(self, driver_alive: bool) -> None:
         """RUNNING while somebody works on it, FINISHED when every trial has ended, KILLED when left half-way."""
         folders = [self.record.trial_folder(t) for t in self.record.trials] or list(trial_folders(self.folder))
-        stands = {standing(folder, driver_alive=driver_alive) for folder in folders}
+        stands = {trial_status(folder, driver_alive=driver_alive) for folder in folders}
         if driver_alive or "running" in stands:
             status = "RUNNING"
         else:

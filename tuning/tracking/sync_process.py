@@ -51,14 +51,14 @@ class SyncProcess:
                 start_new_session=True,  # Ctrl-C is the driver's; the syncer then has its last sync to do
             )
 
-    def tend(self) -> None:
+    def ensure_running(self) -> None:
         """Start the process again if it has died; returns at once."""
         if self.process.poll() is not None:
             self.process = self._start()
 
     def finish(self) -> bool:
         """Let it sync a last time and end; whether everything has arrived."""
-        self.tend()
+        self.ensure_running()
         try:
             self.process.communicate(timeout=LAST_SYNC_S)
         except subprocess.TimeoutExpired:

@@ -78,7 +78,7 @@ def test_the_front_holds_what_none_beats_on_both_scales() -> None:
         trial("vanilla", 1, 0.5),
         trial("attention", 2, 0.45),
     ]
-    rows = cost_rows(trials, "width × peers", lambda _: None)
+    rows = cost_rows(trials, "width × peers")
     assert [(row["cost"], round(row["WER"]), row["front"]) for row in rows] == [
         (1, 50, True),
         (2, 45, True),
@@ -86,13 +86,13 @@ def test_the_front_holds_what_none_beats_on_both_scales() -> None:
         (4, 40, True),
     ]
     assert charts.cost_front(rows, charts.group_colours(trials), "width × peers").to_dict()["layer"]
-    assert cost_rows(trials, "memory, MB", lambda _: None) == []
+    assert cost_rows(trials, "memory, MB") == []
 
 
 def test_a_trial_that_runs_has_no_cost_yet() -> None:
     """It has cost the least so far, and says nothing of what is cheaper in the end."""
     running = dataclasses.replace(trial("dml", 2, 0.2, width="0.5"), state="running")
-    rows = cost_rows([running, trial("vanilla", 1, 0.5, width="4")], "width × peers", lambda _: None)
+    rows = cost_rows([running, trial("vanilla", 1, 0.5, width="4")], "width × peers")
     assert [(row["cost"], row["front"]) for row in rows] == [(4, True)]
 
 

@@ -1,15 +1,18 @@
 """Records from a real MLflow database."""
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from dashboard.tracking import records, runs, sqlite_runs
+from dashboard.tracking import mlflow_runs, records, sqlite_runs
 from dashboard.tracking.records import NothingTracked, Trial
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
@@ -134,7 +137,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(LipkdError) as caught:
         records.read_sweeps("http://ada:hush@127.0.0.1:1")
-    assert "http://…@127.0.0.1:1 cannot be read" in str(caught.value)
+    assert "http://127.0.0.1:1 cannot be read" in str(caught.value)
     assert "hush" not in str(caught.value)
 
 
@@ -157,7 +160,7 @@ def test_other_peoples_runs_do_no_harm(tracking: str) -> None:
 @pytest.fixture
 def through_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a server, or with a database of another version."""
-    monkeypatch.setattr(sqlite_runs.SqliteRuns, "fits", lambda path: False)
+    monkeypatch.setattr(sqlite_runs.SqliteRuns, "knows", lambda path: False)
 
 
 def test_both_ways_of_reading_give_the_same(tracking: str, request: pytest.FixtureRequest) -> None:
@@ -185,15 +188,12 @@ def test_reading_sqlite_needs_no_mlflow(tracking: str) -> None:
 
 
 @pytest.mark.parametrize("straight", [True, False])
-def test_totals_that_a_trial_reports_are_not_added_up_again(
-    tracking: str, straight: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Histories, of which only the first step is here, are for trials of an older lipkd."""
+def test_totals_are_those_that_a_trial_reports(tracking: str, straight: bool, request: pytest.FixtureRequest) -> None:
     client = MlflowClient(tracking)
     sweep = records.read_sweeps(tracking)[0]
     tags = {"mlflow.parentRunId": sweep.run_id}
     run = client.create_run(sweep.experiment_id, tags=tags).info.run_id
-    told = {
+    metrics = {
         "time/epoch_s": 5.0,
         "time/total_s": 77.0,
         "val/wer_ensemble": 0.4,
@@ -202,23 +202,72 @@ def test_totals_that_a_trial_reports_are_not_added_up_again(
         "best/wer_best_peer": 0.35,
         "best/epoch": 9,
     }
-    for name, value in told.items():
+    for name, value in metrics.items():
         client.log_metric(run, name, value, 1000, 9)
     if not straight:
         request.getfixturevalue("through_mlflow")
-        monkeypatch.setattr(runs, "MOST_HISTORIES", 0)
     trial = next(t for t in records.read_trials(tracking, sweep) if t.run_id == run)
     assert (trial.seconds, trial.wer_ensemble, trial.wer_best_peer) == (77.0, 0.3, 0.35)
     client.delete_run(run)
 
 
+def revised(tracking: str, folder: Path, *revisions: str) -> str:
+    """A copy of the database that says that it is at these revisions of MLflow's schema."""
+    copy = folder / "mlflow.db"
+    with (
+        contextlib.closing(sqlite3.connect(tracking.removeprefix("sqlite:///"))) as source,
+        contextlib.closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+        target.execute("DELETE FROM alembic_version")
+        target.executemany("INSERT INTO alembic_version VALUES (?)", [(revision,) for revision in revisions])
+        target.commit()
+    return f"sqlite:///{copy}"
+
+
+def test_the_tables_are_read_only_at_a_revision_that_was_compared(tracking: str, tmp_path: Path) -> None:
+    """The installed MLflow's revision is one of them: the other tests here compare both ways on its database."""
+    assert sqlite_runs.SqliteRuns.knows(Path(tracking.removeprefix("sqlite:///")))
+    for revisions in (("ffffffffffff",), (), (*sqlite_runs.COMPARED_REVISIONS, "ffffffffffff")):
+        copy = revised(tracking, tmp_path, *revisions)
+        assert not sqlite_runs.SqliteRuns.knows(Path(copy.removeprefix("sqlite:///")))
+
+
+def test_a_database_of_another_revision_is_read_through_mlflow(
+    tracking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    @contextlib.contextmanager
+    def through(uri: str) -> Iterator[None]:
+        asked.append(uri)
+        raise ValueError("asked")
+        yield
+
+    monkeypatch.setattr(mlflow_runs, "mlflow_runs", through)
+    copy = revised(tracking, tmp_path, "ffffffffffff")
+    with pytest.raises(LipkdError, match="cannot be read: asked"):
+        records.read_sweeps(copy)
+    assert asked == [copy] and records.read_sweeps(tracking)
+
+
+def test_artifacts_of_a_project_that_was_moved_are_those_beside_its_database(tracking: str, tmp_path: Path) -> None:
+    copy = revised(tracking, tmp_path, *sqlite_runs.COMPARED_REVISIONS)
+    sweep = next(s for s in records.read_sweeps(copy) if s.name == "demo")
+    best = records.read_trials(copy, sweep)[0]
+    kept = tmp_path / "artifacts" / best.run_id / "artifacts"
+    kept.mkdir(parents=True)
+    (kept / "note.txt").write_text("of the copy")
+    assert records.read_text(copy, best.run_id, "note.txt") == "of the copy"
+
+
 @pytest.mark.usefixtures("through_mlflow")
 def test_more_trials_than_a_page(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "PAGE", 2)
+    monkeypatch.setattr(mlflow_runs, "PAGE", 2)
     sweep = next(s for s in records.read_sweeps(tracking) if s.name == "demo")
     assert len(records.read_trials(tracking, sweep)) == 7
 
 
 def test_addresses_without_secrets() -> None:
-    assert records.shown("https://u:p@host/x") == "https://…@host/x"
-    assert records.shown("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"
+    assert records.public_uri("https://u:p@host/x") == "https://host/x"
+    assert records.public_uri("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"

@@ -8,7 +8,7 @@ from lipkd.lock import only_one
 from tests.tuning.trials import write_trial
 from tuning.execution.callback import Progress
 from tuning.execution.trainable import STALLED
-from tuning.sweep_folder import SweepRecord, driver_lock, standing
+from tuning.sweep_folder import SweepRecord, driver_lock, trial_status
 
 
 def tune_trial(name: str) -> Any:
@@ -82,10 +82,10 @@ def test_nothing_is_raised_into_tune(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_how_a_trial_stands(tmp_path: Path) -> None:
     trial = write_trial(tmp_path, [0.5], name="one")
-    assert standing(trial, driver_alive=False) == "abandoned"
-    assert standing(trial, driver_alive=True) == "waiting"
+    assert trial_status(trial, driver_alive=False) == "abandoned"
+    assert trial_status(trial, driver_alive=True) == "waiting"
     with only_one(trial.lock, "trial"):
-        assert standing(trial, driver_alive=False) == "running"
+        assert trial_status(trial, driver_alive=False) == "running"
     trial.set_state("finished")
     with only_one(driver_lock(tmp_path), "sweep"):
-        assert standing(trial, driver_alive=True) == "finished"
+        assert trial_status(trial, driver_alive=True) == "finished"

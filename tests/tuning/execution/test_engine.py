@@ -1,4 +1,6 @@
 import math
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,11 +14,15 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from lipkd import checkpoint
 from lipkd.config.trial_config import validate
 from lipkd.errors import LipkdError
+from lipkd.trial import Cause, State
 from tests.tuning.trials import trial_config, write_trial
-from tuning.execution.engine import Standin, ask_a_node, cluster, make_scheduler, plain_workers, run_trials
+from tuning.execution.engine import Engine
+from tuning.execution.ray_session import ask_a_node, cluster, use_prestarted_workers
+from tuning.execution.scheduler import TrialStub, make_scheduler
 from tuning.execution.trainable import STALLED, record_failure, train_trial
+from tuning.gpu.memory_table import MemoryTable
 from tuning.gpu.shares import Shares
-from tuning.plan.planner import Planned
+from tuning.plan.planner import Plan, Planned, Planner
 from tuning.plan.sweep_config import SweepConfig
 from tuning.sweep_folder import PENALTY, SweepRecord, reported
 
@@ -41,8 +47,8 @@ def test_a_node_is_asked_for_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         wanted.append(options)
         return lambda function: SimpleNamespace(remote=function)
 
-    monkeypatch.setattr("tuning.execution.engine.ray.remote", remote)
-    monkeypatch.setattr("tuning.execution.engine.ray.get", lambda answer, timeout: answer)
+    monkeypatch.setattr("tuning.execution.ray_session.ray.remote", remote)
+    monkeypatch.setattr("tuning.execution.ray_session.ray.get", lambda answer, timeout: answer)
     monkeypatch.setattr("tuning.gpu.probe.answer", lambda request: {"device": request["known"]})
     assert ask_a_node({"known": "A"}) == {"device": "A"}
     assert wanted == [{"num_cpus": 1, "num_gpus": 1, "max_calls": 1}]
@@ -50,7 +56,7 @@ def test_a_node_is_asked_for_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(answer: Any, timeout: float) -> Any:
         raise TimeoutError("no GPU\nwas free")
 
-    monkeypatch.setattr("tuning.execution.engine.ray.get", busy)
+    monkeypatch.setattr("tuning.execution.ray_session.ray.get", busy)
     with pytest.raises(LipkdError, match=r"^no GPU was free$"):
         ask_a_node({"known": "A"})
 
@@ -59,8 +65,18 @@ def test_workers_want_no_environment_of_their_own(monkeypatch: pytest.MonkeyPatc
     """Ray's own way of asking, so that another Ray that does it otherwise is noticed."""
     monkeypatch.setattr(class_cache, "DEFAULT_ENV_VARS", {"FOR_SOMEBODY": "1"})
     assert _ActorClassCache().get(object)._default_options["runtime_env"] == {"env_vars": {"FOR_SOMEBODY": "1"}}
-    plain_workers()
+    use_prestarted_workers()
     assert not _ActorClassCache().get(object)._default_options["runtime_env"].get("env_vars")
+
+
+def test_a_ray_without_that_module_costs_nothing_but_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module is internal to Ray, so a newer Ray may move it, or keep something else under the name."""
+    monkeypatch.setitem(sys.modules, "ray.tune.execution.class_cache", None)  # its import then fails
+    use_prestarted_workers()
+    monkeypatch.setitem(sys.modules, "ray.tune.execution.class_cache", SimpleNamespace())
+    use_prestarted_workers()
+    monkeypatch.setitem(sys.modules, "ray.tune.execution.class_cache", SimpleNamespace(DEFAULT_ENV_VARS=("A", "B")))
+    use_prestarted_workers()
 
 
 def sweep(**fields: Any) -> SweepConfig:
@@ -103,7 +119,7 @@ def test_median_stopping_knows_the_trials_that_ended_before(tmp_path: Path) -> N
     for wer in (0.66, 0.64):
         median = make_scheduler(sweep(scheduler=scheduler), record, 3)
         controller: Any = None
-        trial: Any = Standin(f"new at {wer}")
+        trial: Any = TrialStub(f"new at {wer}")
         median.on_trial_add(controller, trial)
         median.on_trial_result(controller, trial, reported(1, {"val/wer": 0.7}, "val/wer", "min"))
         again = median.on_trial_result(controller, trial, reported(1, {"val/wer": 0.7}, "val/wer", "min"))
@@ -112,51 +128,63 @@ def test_median_stopping_knows_the_trials_that_ended_before(tmp_path: Path) -> N
     assert decisions == [TrialScheduler.STOP, TrialScheduler.CONTINUE]
 
 
+class FakeTune:
+    """In place of Ray Tune: `outcome` writes how each trial ended that it was given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, outcome: Callable[[Planned, Shares], None]) -> None:
+        self.turns: list[tuple[list[int], int, dict[str, int]]] = []
+
+        def train(engine: Engine, waiting: list[Planned], until: Mapping[str, int], study: Any) -> None:
+            self.turns.append(([t.config.seed for t in waiting], engine.shares.concurrent, dict(until)))
+            for trial in waiting:
+                outcome(trial, engine.shares)
+
+        monkeypatch.setattr(Engine, "_tune", train)
+
+
+def engine(record: SweepRecord, shares: Shares) -> Engine:
+    plan = Plan(Planner(sweep(), record.folder), tuple(record.trials), tuple(record.trials))
+    return Engine(plan, record, MemoryTable(record.folder / "memory.json"), shares, lambda: None)
+
+
+def trials(record: SweepRecord, count: int) -> list[Planned]:
+    return record.add([Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(count))])
+
+
 def test_trials_that_run_out_of_memory_go_on_with_fewer_beside_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One fits when two run at a time, one when it is alone, one never does; what fails otherwise stays failed."""
     record = SweepRecord(tmp_path)
-    fits, alone, never, broken = (Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(4)))
-    record.add([fits, alone, never, broken])
-    calls: list[tuple[list[int], int]] = []
+    updates: list[int] = []
 
-    def run(planner: Any, record: Any, waiting: list[Planned], shares: Shares, *rest: Any, more: bool) -> None:
-        calls.append(([t.config.seed for t in waiting], shares.concurrent))
-        for trial in waiting:
-            room = {0: 2, 1: 1, 2: 0, 3: 4}[trial.config.seed]
-            worked = shares.concurrent <= room and trial != broken
-            reason = "disk broken" if trial == broken else "OutOfMemoryError: CUDA out of memory"
-            write_trial(
-                tmp_path,
-                [0.5],
-                config=trial.config,
-                state="finished" if worked else "failed",
-                reason="" if worked else reason,
-            )
+    def outcome(trial: Planned, shares: Shares) -> None:
+        seed = trial.config.seed
+        if seed == 3:
+            write_trial(tmp_path, [0.5], config=trial.config, state="failed", cause=Cause.ERROR)
+        elif shares.concurrent <= {0: 2, 1: 1, 2: 0}[seed]:
+            write_trial(tmp_path, [0.5], config=trial.config, state="finished")
+        else:
+            write_trial(tmp_path, [0.5], config=trial.config, state="failed", cause=Cause.OUT_OF_MEMORY)
 
-    monkeypatch.setattr("tuning.execution.engine._run", run)
-    planner: Any = None
-    learnt: list[int] = []
-    run_trials(
-        planner, record, list(record.trials), Shares(1, 0.25, 4), 3, lambda: None, learn=lambda: learnt.append(1)
-    )
-    assert calls == [([0, 1, 2, 3], 4), ([0, 1, 2], 2), ([1, 2], 1)]
-    assert len(learnt) == 3
+    tune = FakeTune(monkeypatch, outcome)
+    monkeypatch.setattr(MemoryTable, "update_file", lambda *_: updates.append(1))
+    engine(record, Shares(1, 0.25, 4)).run(trials(record, 4), more=False)
+    assert tune.turns == [([0, 1, 2, 3], 4, {}), ([0, 1, 2], 2, {}), ([1, 2], 1, {})]
+    assert len(updates) == 3
     assert [t.config.seed for t in record.failed()] == [2, 3]
 
 
 def test_nobody_is_tried_again_when_the_sweep_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = SweepRecord(tmp_path)
-    one, two = (Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(2)))
-    record.add([one, two])
-    write_trial(tmp_path, [], config=one.config, state="failed", reason="OutOfMemoryError: CUDA out of memory")
-    write_trial(tmp_path, [0.5], config=two.config)
-    calls = []
-    monkeypatch.setattr("tuning.execution.engine._run", lambda *_, more: calls.append(more))
-    planner: Any = None
-    run_trials(planner, record, [one, two], Shares(1, 0, 2), 3, lambda: None)
-    assert calls == [True]
+
+    def outcome(trial: Planned, shares: Shares) -> None:
+        state: State = "running" if trial.config.seed else "failed"
+        write_trial(tmp_path, [0.5], config=trial.config, state=state, cause=Cause.OUT_OF_MEMORY)
+
+    tune = FakeTune(monkeypatch, outcome)
+    engine(record, Shares(1, 0, 2)).run(trials(record, 2), more=False)
+    assert len(tune.turns) == 1
 
 
 def test_who_runs_out_of_memory_in_a_population_is_tried_again_before_the_next_exchange(
@@ -164,39 +192,47 @@ def test_who_runs_out_of_memory_in_a_population_is_tried_again_before_the_next_e
 ) -> None:
     """The others wait at epoch 2 and are not over; one that is at epoch 1 has been interrupted, with all."""
     record = SweepRecord(tmp_path)
-    one, two = (Planned(c.trial_name(), c) for c in (trial_config(seed=s) for s in range(2)))
-    record.add([one, two])
+    one, two = trials(record, 2)
     there = 2
-    calls = []
 
-    def run(planner: Any, record: Any, waiting: list[Planned], shares: Shares, *rest: Any, more: bool) -> None:
-        calls.append(([t.config.seed for t in waiting], shares.concurrent, rest[-1]))
-        reason = "OutOfMemoryError: CUDA out of memory"
-        write_trial(tmp_path, [], config=one.config, state="failed", reason=reason)
+    def outcome(trial: Planned, shares: Shares) -> None:
+        write_trial(tmp_path, [], config=one.config, state="failed", cause=Cause.OUT_OF_MEMORY)
         folder = write_trial(tmp_path, [0.5], config=two.config)
         checkpoint.save(folder.checkpoint("last"), {"w": torch.zeros(1)}, {"epoch": there})
 
-    monkeypatch.setattr("tuning.execution.engine._run", run)
-    planner: Any = None
+    tune = FakeTune(monkeypatch, outcome)
     until = {one.name: 2, two.name: 2}
-    assert run_trials(planner, record, [one, two], Shares(1, 0.5, 2), 3, lambda: None, until=until).concurrent == 1
-    assert calls == [([0, 1], 2, until), ([0], 1, until)]
-    there, calls = 1, []
-    run_trials(planner, record, [one, two], Shares(1, 0.5, 2), 3, lambda: None, until=until)
-    assert len(calls) == 1
+    run = engine(record, Shares(1, 0.5, 2))
+    run.train([one, two], until)
+    assert run.shares.concurrent == 1
+    assert tune.turns == [([0, 1], 2, until), ([0], 1, until)]
+    there = 1
+    engine(record, Shares(1, 0.5, 2)).train([one, two], until)
+    assert len(tune.turns) == 3
 
 
 @pytest.mark.parametrize(
-    ("error", "state", "reason"),
+    ("error", "state", "cause", "reason"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory."), "failed", "OutOfMemoryError: CUDA out of memory."),
-        (FloatingPointError("train/loss is not finite"), "failed", "FloatingPointError: train/loss is not finite"),
-        (LipkdError("clip store /x: gone"), "failed", "clip store /x: gone"),
-        (OSError(28, "No space left on device"), "running", "the disk is full"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory."),
+            "failed",
+            "out_of_memory",
+            "OutOfMemoryError: CUDA out of memory.",
+        ),
+        (MemoryError("4 GiB"), "failed", "out_of_memory", "MemoryError: 4 GiB"),
+        (
+            FloatingPointError("not finite"),
+            "failed",
+            "error",
+            "FloatingPointError: not finite",
+        ),
+        (LipkdError("clip store /x: gone"), "failed", "error", "clip store /x: gone"),
+        (OSError(28, "No space left on device"), "running", "disk_full", "the disk is full"),
     ],
 )
 def test_what_a_worker_makes_of_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str, cause: str, reason: str
 ) -> None:
     """It never raises: Tune would start the trial again, to meet the same."""
     told: list[dict[str, Any]] = []
@@ -209,7 +245,7 @@ def test_what_a_worker_makes_of_an_error(
     monkeypatch.setattr("tuning.execution.trainable.fit", fit)
     monkeypatch.setattr("tuning.execution.trainable.tune.report", told.append)
     train_trial({"folder": str(folder.path), "config": trial_config().to_json(), "metric": "val/wer", "mode": "min"})
-    assert (folder.state()["state"], folder.state()["reason"]) == (state, reason)
+    assert [folder.state()[key] for key in ("state", "cause", "reason")] == [state, cause, reason]
     assert [row["step"] for row in told][:2] == [1, 2]
     assert [STALLED in row for row in told] == [False, False, *([True] * (state == "running"))]
 

@@ -108,7 +108,7 @@ def test_earlier_trials_outside_a_changed_space_are_left_aside(tmp_path: Path) -
 def test_the_queue_hands_out_what_waits_then_what_the_study_asks_for(tmp_path: Path) -> None:
     p = planner({"network.width": [0.25, 0.5]}, samples=2)
     study = Study(p, SweepRecord(tmp_path / "s"))
-    waiting = p.edges()[:1]
+    waiting = p.corners()[:1]
     queue = TrialQueue(waiting, study, lambda trial: {"name": trial.name})
     assert queue.suggest("t1") == {"name": waiting[0].name}
     name = queue.suggest("t2")["name"]

@@ -8,6 +8,7 @@ import pytest
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.files import write_json
+from lipkd.trial import Cause
 from tests.tuning.trials import trial_config, write_trial
 from tuning.gpu.memory_table import GPU, USUAL_CONTEXT_MB, Kind, Known, MemoryTable
 
@@ -72,7 +73,7 @@ def test_the_least_of_those_that_hold_it() -> None:
 def test_only_more_is_news() -> None:
     known = Known(16_000.0)
     for peak in (3000.0, 2000.0, 20_000.0):
-        known.learn(KIND, peak)
+        known.add_peak(KIND, peak)
     assert known.peaks == {KIND: 16_000.0}
     assert known.context_mb == USUAL_CONTEXT_MB
 
@@ -94,19 +95,19 @@ def test_a_table_that_is_none(tmp_path: Path, content: str) -> None:
         MemoryTable.load(path)
 
 
-def test_what_trials_have_shown(tiny_store: ClipStore, tmp_path: Path) -> None:
+def test_the_peaks_of_trials(tiny_store: ClipStore, tmp_path: Path) -> None:
     """A journal's highest peak; 0.25 × 16,000 − 600 MiB were too little for one that failed; on a processor nothing
-    is learnt, and nothing twice."""
+    counts, and nothing twice."""
     table = MemoryTable(tmp_path / "memory.json")
     trials = []
-    for seed, size, reason in ((0, 4, ""), (1, 5, "OutOfMemoryError: CUDA out of memory."), (2, 6, "")):
+    for seed, size, cause in ((0, 4, None), (1, 5, Cause.OUT_OF_MEMORY), (2, 6, None)):
         config = trial_config(seed=seed, data={"store": str(tiny_store.path)}, training={"batch_size": size})
-        folder = write_trial(tmp_path, [], config=config, state="failed" if reason else "finished", reason=reason)
+        folder = write_trial(tmp_path, [], config=config, state="failed" if cause else "finished", cause=cause)
         lines = [{"step": step, "time": 1.0, "metrics": {"memory/peak_mb": 900.0 + size + step}} for step in (1, 2)]
         folder.journal.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         if seed < 2:
             write_json(folder.path / GPU, {"device": "A", "total_mb": 16_000.0, "share": 0.25})
         trials.append((folder, config))
-    assert table.learn(trials)
+    assert table.update(trials)
     assert {kind.batch_size: peak for kind, peak in table.cards["A"].peaks.items()} == {4: 906.0, 5: 3400.0}
-    assert not table.learn(trials)
+    assert not table.update(trials)

@@ -12,7 +12,7 @@ from lipkd.errors import LipkdError
 from tests.chaos.trivial import train_trial
 from tuning.gpu.memory_table import MemoryTable
 from tuning.plan.estimate import Estimate
-from tuning.sweep import run_sweep
+from tuning.sweep import SweepOptions, run_sweep
 from tuning.sweep_folder import trial_folders
 
 CARD = {"device": "Pretended 16G", "total_mb": 16_000.0}
@@ -33,13 +33,13 @@ def file(tmp_path: Path, tiny_store: ClipStore, monkeypatch: pytest.MonkeyPatch)
     }
     path = tmp_path / "packed.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    monkeypatch.setattr("tuning.execution.engine.capacity", lambda address: (16.0, 1.0))
+    monkeypatch.setattr("tuning.execution.ray_session.capacity", lambda address: (16.0, 1.0))
     monkeypatch.setattr("tuning.plan.estimate.estimate", lambda trials, count: Estimate(60.0, 1, 1, 1))
     return path
 
 
 def plan(file: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    run_sweep(file, mlruns=file.parent / "mlruns", dry_run=True)
+    run_sweep(file, SweepOptions(file.parent / "mlruns", dry_run=True))
     return capsys.readouterr().out.splitlines()
 
 
@@ -88,7 +88,7 @@ def test_ray_gives_trials_of_different_size_different_shares(
     monkeypatch.setattr("tuning.gpu.probe.ask", ask)
     monkeypatch.setattr("tuning.execution.engine.train_trial", train_trial)
     monkeypatch.setattr(ray, "init", lambda **options: start(**{**options, "num_gpus": 1}))
-    result = run_sweep(file, mlruns=file.parent / "mlruns")
+    result = run_sweep(file, SweepOptions(file.parent / "mlruns"))
     assert result.exit_code == 0, capsys.readouterr().out
     times = {folder.name: [r.time for r in folder.reports()] for folder in trial_folders(result.folder)}
     assert [len(reports) for reports in times.values()] == [100] * 4

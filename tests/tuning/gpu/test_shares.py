@@ -169,7 +169,7 @@ def test_asking_for_what_is_not_known(tiny_store: ClipStore, tmp_path: Path) -> 
     assert parse_config(requests[0]["trials"][0][1]) == large
     assert found.known == Known(16_000.0, 480.0, dict.fromkeys(kinds.values(), 1000.0)) == table.cards[CARD]
 
-    table.cards[CARD].learn(Kind.of(small), 3000.0)
+    table.cards[CARD].add_peak(Kind.of(small), 3000.0)
     assert found.known.peak(Kind.of(small)) == 1000.0  # a sweep that runs keeps to its shares
     again = find_packing([small, large], table, ask)
     assert sorted(requests[1]["known"][CARD]) == sorted(kinds)

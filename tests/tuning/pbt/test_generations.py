@@ -1,7 +1,8 @@
 """Populations from exchange to exchange, without Ray: with trials that only remember their values, and real ones."""
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from lipkd.trial import Journal, TrialFolder
 from tests.measured import numbers
 from tests.tuning.trials import trial_config, write_trial
 from tuning.pbt.best_schedule import best_trial, config_behind
-from tuning.pbt.generations import copy_parent, decisions, reached, refuse_strangers, run_generations
+from tuning.pbt.generations import check_populations, copy_parent, decisions, reached, run_generations
 from tuning.pbt.lineage import Exploit, lineage_file, read_lineage, schedule_changes
-from tuning.plan.planner import Planned, Planner
+from tuning.plan.planner import Plan, Planned, Planner, make_plan
 from tuning.plan.sweep_config import SweepConfig, load_sweep
 from tuning.sweep_folder import SweepRecord, begin, driver_lock
 
@@ -45,6 +46,11 @@ def population(folder: Path) -> SweepRecord:
     return record
 
 
+def plan_of(record: SweepRecord, trials: Sequence[Planned] = (), **scheduler: Any) -> Plan:
+    planned = tuple(trials or record.trials)
+    return Plan(Planner(sweep(**scheduler), record.folder), planned, planned)
+
+
 save = checkpoint.save
 
 
@@ -59,7 +65,7 @@ class Trainer:
         self.stops = stops
         self.calls: list[tuple[list[float], list[int]]] = []
 
-    def __call__(self, trials: list[Planned], until: Mapping[str, int], seconds: float | None) -> None:
+    def __call__(self, trials: list[Planned], until: Mapping[str, int]) -> None:
         rates = [t.config.training.learning_rate for t in trials]
         self.calls.append((rates, [until.get(t.name, EPOCHS) for t in trials]))
         for trial in trials:
@@ -94,7 +100,7 @@ class Trainer:
 
 def run(record: SweepRecord, trainer: Trainer | None = None, **scheduler: Any) -> Trainer:
     trainer = trainer or Trainer(record)
-    run_generations(sweep(**scheduler), record, record.trials, record.waiting(record.trials), trainer)
+    run_generations(plan_of(record, **scheduler), record, record.waiting(record.trials), math.inf, trainer)
     return trainer
 
 
@@ -221,28 +227,17 @@ def test_a_sweep_that_is_to_stop_goes_no_further(tmp_path: Path) -> None:
 
     record = population(tmp_path)
     with only_one(driver_lock(tmp_path), "sweep"):
-        stop_request.ask(tmp_path)
+        stop_request.request(tmp_path)
     assert run(record).calls == []
     stop_request.withdraw(tmp_path)
     assert len(run(record).calls) == 3
 
 
-def test_time_is_shared_by_all_generations(tmp_path: Path) -> None:
+def test_past_its_deadline_a_population_goes_no_further(tmp_path: Path) -> None:
     record = population(tmp_path)
-    limited = sweep().model_copy(update={"max_hours": 1.0})
-    given: list[float] = []
-
-    def trained(trials: list[Planned], until: Mapping[str, int], seconds: float | None) -> None:
-        given.append(seconds or math.inf)
-        Trainer(record)(trials, until, seconds)
-
-    run_generations(limited, record, record.trials, list(record.trials), trained)
-    assert 3600 > given[0] > given[1] > given[2] > 0
-    given.clear()
-    spent = sweep().model_copy(update={"max_hours": 1e-12})
-    other = population(tmp_path / "other")
-    run_generations(spent, other, other.trials, list(other.trials), trained)
-    assert given == []
+    trainer = Trainer(record)
+    run_generations(plan_of(record), record, list(record.trials), time.monotonic(), trainer)
+    assert trainer.calls == [] and len(run(record).calls) == 3
 
 
 def test_nobody_joins_a_population_that_has_begun(tmp_path: Path) -> None:
@@ -250,13 +245,14 @@ def test_nobody_joins_a_population_that_has_begun(tmp_path: Path) -> None:
     run(record)
 
     def more(**changes: Any) -> list[Planned]:
-        training = {"epochs": EPOCHS, "learning_rate": 0.5}
-        return [*record.trials, *(Planned(c.trial_name(), c) for c in [trial_config(training=training, **changes)])]
+        config = trial_config(**{"training": {"epochs": EPOCHS, "learning_rate": 0.5}, **changes})
+        return [*record.trials, Planned(config.trial_name(), config)]
 
     with pytest.raises(LipkdError, match="would join a population that has begun; give the sweep another name"):
-        refuse_strangers(record, more(), sweep())
-    refuse_strangers(record, record.trials, sweep())
-    refuse_strangers(record, more(seed=1), sweep())
+        check_populations(plan_of(record, more()), record)
+    check_populations(plan_of(record), record)
+    others = [more(seed=1, training={"epochs": EPOCHS, "learning_rate": rate})[-1] for rate in (0.5, 0.6)]
+    check_populations(plan_of(record, [*record.trials, *others]), record)
 
 
 def test_another_step_between_exchanges_takes_effect_where_the_trials_are(tmp_path: Path) -> None:
@@ -348,15 +344,16 @@ def test_the_best_schedule_trained_again_is_the_best_trial_to_the_bit(
     (folder / "sweep.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     plan = load_sweep(folder / "sweep.yaml")
     record = begin(folder, experiment="lipkd", working_folder=tmp_path)
-    record.add(Planner(plan, tmp_path).trials())
+    planned = make_plan(Planner(plan, tmp_path))
+    record.add(planned.trials)
 
-    def train(trials: list[Planned], until: Mapping[str, int], seconds: float | None) -> None:
+    def train(trials: list[Planned], until: Mapping[str, int]) -> None:
         for trial in trials:
             path = record.trial_folder(trial).path
             changes = schedule_changes(record.trial_folder(trial))
             fit(trial.config, path, until=until.get(trial.name), changes=changes, watched=plan.stopping.mutate)
 
-    run_generations(plan, record, record.trials, list(record.trials), train)
+    run_generations(planned, record, list(record.trials), math.inf, train)
     taken = {d.epoch: [(name, e.parent) for name, e in d.exploits.items()] for d in decisions(folder)}
     assert [len(taken[epoch]) for epoch in (2, 4)] == [1, 1]
     taker = TrialFolder(folder / taken[4][0][0])

@@ -1,5 +1,6 @@
 """A population through Ray and into MLflow, its worker and its driver killed, stopped and resumed."""
 
+import math
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from tests.measured import numbers
 from tests.tuning.store_picture import picture
 from tuning.pbt.generations import decisions, run_generations
 from tuning.pbt.lineage import read_lineage, schedule_changes
-from tuning.plan.planner import Planned, Planner
+from tuning.plan.planner import Planned, Planner, make_plan
 from tuning.plan.sweep_config import load_sweep
 from tuning.status.status import read_status
 from tuning.sweep_folder import begin
@@ -54,15 +55,16 @@ def undisturbed(file: Path, folder: Path) -> list[Path]:
     """The same sweep without Ray and without anything going wrong: its trials' folders."""
     sweep = load_sweep(file)
     record = begin(folder, experiment="lipkd", working_folder=folder)
-    record.add(Planner(sweep, folder, threads=1).trials())
+    plan = make_plan(Planner(sweep, folder, threads=1))
+    record.add(plan.trials)
 
-    def train(trials: list[Planned], until: Mapping[str, int], seconds: float | None) -> None:
+    def train(trials: list[Planned], until: Mapping[str, int]) -> None:
         for trial in trials:
             path = record.trial_folder(trial).path
             changes = schedule_changes(record.trial_folder(trial))
             fit(trial.config, path, until=until.get(trial.name), changes=changes, watched=sweep.stopping.mutate)
 
-    run_generations(sweep, record, record.trials, list(record.trials), train)
+    run_generations(plan, record, list(record.trials), math.inf, train)
     return [record.trial_folder(trial).path for trial in record.trials]
 
 

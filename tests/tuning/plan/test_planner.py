@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
-from lipkd.config.trial_config import validate
+from lipkd.config.trial_config import TrialConfig, validate
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from tuning.plan.planner import Planner, check_data, distinct
 from tuning.plan.sweep_config import SweepConfig
+from tuning.sweep_folder import SweepRecord
 
 COHORTS = [{"method": "independent", "peers": 1}, {"method": "attention", "peers": 2}]
 
@@ -87,7 +88,7 @@ def test_a_bad_trial_section_is_not_blamed_on_the_space() -> None:
 
 def test_ends_of_ranges_are_parsed_before_anything_is_drawn() -> None:
     with pytest.raises(LipkdError, match=r"training.learning_rate = 3.0: input should be less than or equal to 1"):
-        planner({"training.learning_rate": {"uniform": [0.1, 3]}}, sampler="random", samples=1).edges()
+        planner({"training.learning_rate": {"uniform": [0.1, 3]}}, sampler="random", samples=1).corners()
 
 
 def test_random_draws_repeat_and_more_samples_keep_the_first() -> None:
@@ -131,3 +132,19 @@ def test_a_width_without_channels_is_found_before(tiny_store: ClipStore) -> None
     trials = planner({"network.width": [1.0, 0.001]}, {"data": {"store": str(tiny_store.path)}}).trials()
     with pytest.raises(LipkdError, match=r"network.width = 0.001: .*no channel"):
         check_data(trials, "s.yaml")
+
+
+def test_two_configurations_of_one_signature_are_refused_and_none_is_lost(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two of ten thousand may share a short signature; the identity tells them apart."""
+    monkeypatch.setattr(TrialConfig, "signature", lambda self: "0badcafe")
+    rates = planner({"training.learning_rate": [1e-3, 2e-3]})
+    with pytest.raises(LipkdError, match=r"have the name .*-0badcafe \(they differ in training\.learning_rate\)"):
+        rates.trials()
+    one, other = (rates.trial({"training.learning_rate": place}, None) for place in (0, 1))
+    record = SweepRecord(tmp_path)
+    record.add([one])
+    with pytest.raises(LipkdError, match="have the name"):
+        record.add([other])
+    assert record.trials == [one]

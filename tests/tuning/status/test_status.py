@@ -57,7 +57,7 @@ def test_a_sweep_under_way(sweep: Path) -> None:
             ["not", "begun", "0/3", "–", "–", "–"],
             ["finished", "3/3", "0.700", "0.700"],
         ]
-        stop_request.ask(sweep)
+        stop_request.request(sweep)
         assert status_text(read_status(sweep)).startswith("sweep pairs: stopping, 2 of 5")
 
 
@@ -86,7 +86,7 @@ def test_a_folder_without_a_sweep(tmp_path: Path) -> None:
     with pytest.raises(LipkdError, match="no sweep has begun there"):
         read_status(tmp_path)
     with pytest.raises(LipkdError, match=r"sweep 'quiet' is not running .*: there is nothing to stop"):
-        stop_request.ask(tmp_path / "quiet")
+        stop_request.request(tmp_path / "quiet")
 
 
 def test_trials_of_a_folder_without_a_record(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lipkd.errors import LipkdError
 from tests.tuning.trials import write_trial
 from tuning.plan.planner import Planner
 from tuning.plan.sweep_config import load_sweep
-from tuning.sweep import run_sweep
+from tuning.sweep import SweepOptions, run_sweep
 from tuning.sweep_folder import load
 
 
@@ -38,7 +38,7 @@ class SyncerOfNothing:
     """In place of the process beside: it would wait half a minute for the server."""
 
     def __init__(self, *_: Any) -> None:
-        self.tend = lambda: None
+        self.ensure_running = lambda: None
 
     def finish(self) -> bool:
         return False
@@ -50,22 +50,22 @@ def test_the_server_is_asked_for_only_by_a_new_sweep(
 ) -> None:
     mlruns = tmp_path / "mlruns"
     with pytest.raises(LipkdError, match=r"does not answer .*; --offline begins without it, and `lipkd sync` sends"):
-        run_sweep(file, mlruns=mlruns, tracking_uri=nobody)
+        run_sweep(file, SweepOptions(mlruns, tracking_uri=nobody))
     assert not mlruns.exists()
 
     [planned] = Planner(load_sweep(file), Path.cwd()).trials()
 
-    def train(planner: Any, record: Any, waiting: Any, *rest: Any, **options: Any) -> None:
-        assert [t.name for t in waiting] == [planned.name]
-        write_trial(record.folder, [0.5], config=planned.config, state="finished")
+    def train(engine: Any, waiting: Any, *, more: bool) -> None:
+        assert [t.name for t in waiting] == [planned.name] and not more
+        write_trial(engine.record.folder, [0.5], config=planned.config, state="finished")
 
-    monkeypatch.setattr("tuning.execution.engine.run_trials", train)
-    monkeypatch.setattr("tuning.execution.engine._ray", lambda **_: contextlib.nullcontext())
+    monkeypatch.setattr("tuning.execution.engine.Engine.run", train)
+    monkeypatch.setattr("tuning.execution.ray_session._ray", lambda **_: contextlib.nullcontext())
     monkeypatch.setattr("tuning.sweep.SyncProcess", SyncerOfNothing)
-    result = run_sweep(file, mlruns=mlruns, tracking_uri=nobody, offline=True)
+    result = run_sweep(file, SweepOptions(mlruns, tracking_uri=nobody, offline=True))
     assert (result.exit_code, [row.state for row in result.rows]) == (0, ["finished"])
     assert load(result.folder).tracking_uri == nobody
     assert f"not everything has reached {nobody}" in capsys.readouterr().out
 
-    assert run_sweep(file, mlruns=mlruns, tracking_uri=nobody, resume=True).exit_code == 0
+    assert run_sweep(file, SweepOptions(mlruns, tracking_uri=nobody, resume=True)).exit_code == 0
     assert "does not answer" in capsys.readouterr().out

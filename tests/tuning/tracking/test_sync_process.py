@@ -30,9 +30,9 @@ def test_it_follows_a_sweep_survives_its_own_death_and_ends_with_the_driver(mlru
         process.process.kill()
         process.process.wait()
         Journal(trial.journal).append(2, {"val/wer": 0.5})
-        process.tend()
+        process.ensure_running()
         first = process.process
-        process.tend()
+        process.ensure_running()
         assert process.process is first  # alive: left alone
     assert process.finish()
     [run] = picture(mlruns)["one"]
