@@ -82,6 +82,8 @@ def override(value: Any, item: str) -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from lipkd.data.views import TTA_VIEWS
     from lipkd.evaluation.evaluate import evaluate, trial_options
+    from lipkd.files import write_jsonl
+    from lipkd.trial import TrialFolder
 
     sentences = arguments.sentences
     if sentences not in (None, "train"):
@@ -97,6 +99,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         options=options,
         store_path=arguments.store,
     )
+    as_trained = arguments.which == "best" and arguments.sentences is None and not arguments.tta
+    folder = TrialFolder(arguments.trial)
+    if arguments.split == "test" and as_trained and folder.state()["state"] == "finished":
+        write_jsonl(folder.predictions("test"), reading.rows)  # for `lipkd compare`
     peers, ensemble = reading.count(arguments.protocol)
     how = f"protocol {arguments.protocol}" + (
         f", the most confident of {len(options.views)} views" if arguments.tta else ""

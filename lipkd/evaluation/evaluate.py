@@ -24,7 +24,8 @@ from lipkd.data.loader import ClipReader
 from lipkd.data.store import Clip, ClipStore
 from lipkd.device import autocast, prepare_device
 from lipkd.errors import LipkdError
-from lipkd.evaluation.peer_metrics import instruments
+from lipkd.evaluation.peer_metrics import peer_metrics
+from lipkd.files import write_jsonl
 from lipkd.model.cohort import Cohort
 from lipkd.text import LETTERS, Alphabet, Protocol
 from lipkd.trial import TrialFolder
@@ -108,13 +109,14 @@ def rates(reading: Reading) -> dict[str, float]:
     """The metrics `val/…` and `peers/…` of docs/formats.md."""
     peers, ensemble = reading.count("letters")
     written, _ = reading.count("as-written")
+    best = min(peers, key=lambda peer: (peer.wer, peer.cer))
     values = {
         "val/wer": fmean(p.wer for p in peers),
         "val/cer": fmean(p.cer for p in peers),
         "val/bleu": fmean(p.bleu for p in peers),
         "val/sentence_accuracy": fmean(p.sentence_accuracy for p in peers),
-        "val/wer_best_peer": min(p.wer for p in peers),
-        "val/cer_best_peer": min(p.cer for p in peers),
+        "val/wer_best_peer": best.wer,
+        "val/cer_best_peer": best.cer,
         "val/wer_ensemble": ensemble.wer,
         "val/cer_ensemble": ensemble.cer,
         "val/wer_as_written": fmean(p.wer for p in written),
@@ -122,7 +124,7 @@ def rates(reading: Reading) -> dict[str, float]:
         "val/ctc": reading.ctc,
         "val/ctc_ensemble": reading.ctc_ensemble,
     }
-    values |= instruments(
+    values |= peer_metrics(
         [row["hypotheses"] for row in reading.rows], [reading.posteriors[r["id"]] for r in reading.rows]
     )
     if chosen := reading.count_closed_list():
@@ -174,6 +176,13 @@ def evaluate(
     options.check_letters(reader.alphabet)
     options = replace(options, precision=options.precision or config.training.precision)
     return read_clips(cohort.to(chosen), reader, clips, options, chosen)
+
+
+def keep_test_predictions(folder: TrialFolder, device: str = "auto") -> None:
+    """Read the test clips, where the split has some, with the best checkpoint, as the trial reads its validation clips,
+    and write what they are read as. Nothing is chosen by it: it is what `lipkd compare` compares."""
+    if folder.split()["test"]:
+        write_jsonl(folder.predictions("test"), evaluate(folder.path, part="test", device=device).rows)
 
 
 def decoding_options(config: TrialConfig, transcripts: Iterable[str]) -> DecodingOptions:

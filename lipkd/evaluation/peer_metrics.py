@@ -14,7 +14,7 @@ from torch import Tensor
 from lipkd.ctc.hypothesis import runs
 
 
-def instruments(hypotheses: Sequence[Sequence[str]], posteriors: Sequence[Tensor]) -> dict[str, float]:
+def peer_metrics(hypotheses: Sequence[Sequence[str]], posteriors: Sequence[Tensor]) -> dict[str, float]:
     """Metrics of one reading: `hypotheses` per clip a text per peer, `posteriors` per clip (P, T, V).
 
     `peers/entropy` (nats per frame, mean over peers); with two peers or more also `peers/agreement` (1 - the

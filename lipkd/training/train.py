@@ -31,7 +31,7 @@ from lipkd.data.splits import make_split
 from lipkd.data.store import ClipStore
 from lipkd.device import Usage, autocast, device_name, prepare_device
 from lipkd.errors import LipkdError
-from lipkd.evaluation.evaluate import Reading, decoding_options, rates, read_clips
+from lipkd.evaluation.evaluate import Reading, decoding_options, keep_test_predictions, rates, read_clips
 from lipkd.files import write_atomic, write_json, write_jsonl
 from lipkd.lock import only_one
 from lipkd.model.cohort import Cohort
@@ -82,6 +82,7 @@ def fit(
                 )
             metrics = trainer.run(on_report, until)
             if trainer.over:
+                keep_test_predictions(folder, config.training.device)
                 folder.set_state("finished")
             return metrics
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lipkd.evaluation.peer_metrics import entropy, instruments, spike_offset, spikes
+from lipkd.evaluation.peer_metrics import entropy, peer_metrics, spike_offset, spikes
 
 
 def path(*symbols: int) -> torch.Tensor:
@@ -28,14 +28,14 @@ def test_entropy_of_a_coin_and_of_certainty() -> None:
     assert entropy(path(1, 2)) == pytest.approx(0, abs=1e-5)
 
 
-def test_instruments_by_hand() -> None:
+def test_peer_metrics_by_hand() -> None:
     """Texts ab/ab and ab/b: one edit in four characters."""
     posteriors = [torch.stack([path(0, 1, 0), path(1, 0, 0)]), torch.stack([path(0, 2, 0), path(0, 2, 0)])]
-    found = instruments([["ab", "ab"], ["ab", "b"]], posteriors)
+    found = peer_metrics([["ab", "ab"], ["ab", "b"]], posteriors)
     assert found["peers/agreement"] == 3 / 4
     assert found["peers/spike_offset"] == 0.5
-    assert instruments([["", ""]], [torch.stack([path(0), path(0)])]) == {
+    assert peer_metrics([["", ""]], [torch.stack([path(0), path(0)])]) == {
         "peers/entropy": pytest.approx(0, abs=1e-5),
         "peers/agreement": 1.0,
     }
-    assert set(instruments([["ab"]], [path(0, 1)[None]])) == {"peers/entropy"}
+    assert set(peer_metrics([["ab"]], [path(0, 1)[None]])) == {"peers/entropy"}
