@@ -240,7 +240,7 @@ class SweepRun:
         if not (self.waiting or more):
             return
         if self.options.address is None:
-            self.exits.enter_context(ray_session.this_machine(self.shares))
+            self.exits.enter_context(ray_session.this_machine(self.shares, self.sweep.resources.niceness))
         hours = self.sweep.max_hours
         deadline = time.monotonic() + 3600 * hours if hours else math.inf
         Engine(self.planned, record, self.memory, self.shares, self.syncer.ensure_running, deadline).run(

@@ -4,10 +4,13 @@ import contextlib
 import importlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -23,6 +26,11 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
+NICENESS = "RAY_worker_niceness"
+LONGEST_SCRATCH = (
+    38  # bytes: 107, the most of a socket's path, less /ray/session_DATE_TIME_MICROSECONDS_PID/sockets/NAME
+)
+PAUSES_S = (5.0, 20.0)  # between tries to start Ray: under load its parts give each other up too early
 ANSWER_S = 5  # a cluster that has not answered by then counts as down
 
 
@@ -37,17 +45,58 @@ def capacity(address: str | None) -> tuple[float, float]:
 
 
 @contextlib.contextmanager
-def this_machine(shares: Shares) -> Iterator[None]:
-    """A Ray of our own on this machine, which ends with us, however we end; raises LipkdError when it doesn't
-    start, which on a machine that is busy with other things may only take another try."""
+def this_machine(shares: Shares, niceness: int | None = None) -> Iterator[None]:
+    """A Ray of our own on this machine, which ends with us, however we end; its workers run at that `niceness` (None:
+    Ray's own, 15). Raises LipkdError with the remedy when it doesn't start, after more than one try."""
+    if niceness is not None:
+        os.environ[NICENESS] = str(niceness)
     cpus = max(len(os.sched_getaffinity(0)), shares.cpus * shares.concurrent)
-    stack = contextlib.ExitStack()
-    try:
-        stack.enter_context(_ray(address="local", num_cpus=cpus, include_dashboard=False))
-    except Exception as error:  # Ray raises plain ones, such as when it took more than 30 seconds
-        raise LipkdError(f"Ray did not start on this machine: {error}") from error
-    with stack:
+    options = {"address": "local", "num_cpus": cpus, "include_dashboard": False, "_temp_dir": str(scratch_folder())}
+    carry_token()
+    with contextlib.ExitStack() as stack:
+        for pause in (*PAUSES_S, None):
+            try:
+                stack.enter_context(_ray(**options))
+                break
+            except Exception as error:  # Ray raises plain ones, such as when a part took more than 30 seconds
+                reason = " ".join(str(error).split())
+                if pause is None:
+                    raise LipkdError(
+                        f"Ray did not start on this machine in {len(PAUSES_S) + 1} tries ({reason}): start the sweep "
+                        "again when the machine is less busy, or look at the newest session under "
+                        f"{options['_temp_dir']}"
+                    ) from error
+                print(f"Ray did not start ({reason}): another try in {pause:.0f} s", flush=True)
+                time.sleep(pause)
         yield
+
+
+def scratch_folder() -> Path:
+    """Where Ray keeps its session: its usual place (RAY_TMPDIR, TMPDIR, /tmp), unless its sockets, whose paths may have
+    107 bytes, would not fit there, or nobody may write there. Raises LipkdError when there is none."""
+    usual = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    for folder in (usual, "/tmp", "/var/tmp", "/dev/shm"):
+        short = len(os.fsencode(Path(folder).absolute())) <= LONGEST_SCRATCH
+        if short and os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return Path(folder).absolute() / "ray"
+    raise LipkdError(
+        f"Ray finds no folder for its sockets: set RAY_TMPDIR to one that can be written and whose path has at most "
+        f"{LONGEST_SCRATCH} characters (not {usual})"
+    )
+
+
+def carry_token() -> None:
+    """Ray writes the token of a new cluster into ~/.ray; where that can't be written, the environment carries one."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return
+    try:
+        folder = Path.home() / ".ray"
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = (folder / "auth_token").is_file() or os.access(folder, os.W_OK)
+    except (OSError, RuntimeError):
+        usable = False
+    if not usable:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 @contextlib.contextmanager
@@ -86,8 +135,8 @@ def _ray(**options: Any) -> Iterator[None]:
     use_prestarted_workers()
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials' errors are in their folders and in our lines
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
         with _terminate_like_interrupt():
             yield
     finally:

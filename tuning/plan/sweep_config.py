@@ -58,11 +58,13 @@ def mutable(key: str, value: Any) -> Dimension:
 
 class ResourcesConfig(Strict):
     """What a trial gets. None (or `auto`) leaves it to the machine: without a GPU one trial per core, with
-    GPUs as many on each as their memory allows, `max_concurrent` at most (tuning/gpu/shares.py)."""
+    GPUs as many on each as their memory allows, `max_concurrent` at most (tuning/gpu/shares.py). `niceness` is that of
+    the trials' processes: None is Ray's own, 15, so that other programs of the machine come first."""
 
     cpus: int | None = Field(None, ge=1)
     gpus: float | None = Field(None, ge=0)
     max_concurrent: int | None = Field(None, ge=1)
+    niceness: int | None = Field(None, ge=0, le=19)
 
     @field_validator("*", mode="before")
     @classmethod
