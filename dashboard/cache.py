@@ -13,11 +13,11 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.analysis.importance import Importance
-from dashboard.analysis.sweep_progress import to_open
+from dashboard.analysis.sweep_progress import initial_sweep
 from dashboard.components.player import SHEET_COLUMNS, Media
 from dashboard.errors import hard_clips
-from dashboard.errors.hard_clips import Readings
-from dashboard.errors.word_edits import Comparison, compare_all
+from dashboard.errors.hard_clips import TrialHypotheses
+from dashboard.errors.word_edits import ClipEdits, clip_edits
 from dashboard.media.clip_video import cache_folder, clip_video, crop_sheet
 from dashboard.media.source_video import NoVideo, SourceVideo, source_video
 from dashboard.tracking import records
@@ -71,7 +71,7 @@ def _read_trials(tracking_uri: str, sweep: Sweep) -> list[Trial]:
 def prepare_trials(tracking_uri: str) -> None:
     """Read the trials of the sweep that the pages open before anybody asks for them."""
     if found := records.read_sweeps(tracking_uri):
-        to_open(found, lambda sweep: _read_trials(tracking_uri, sweep))
+        initial_sweep(found, lambda sweep: _read_trials(tracking_uri, sweep))
 
 
 @st.cache_resource(show_spinner=False)
@@ -107,23 +107,23 @@ def predictions(tracking_uri: str, run_id: str, best_epoch: int | None) -> list[
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def comparisons(tracking_uri: str, run_id: str, best_epoch: int | None) -> dict[str, list[Comparison]]:
-    """Per voice (`peer 0`, …, `ensemble`) what it read of every clip, against the reference."""
+def edits_by_output(tracking_uri: str, run_id: str, best_epoch: int | None) -> dict[str, list[ClipEdits]]:
+    """Per output (`peer 0`, …, `ensemble`) the edits of its hypothesis of every clip."""
     rows = predictions(tracking_uri, run_id, best_epoch)
     references = [row.reference for row in rows]
     peers = len(rows[0].hypotheses) if rows else 0
-    said = {f"peer {i}": [row.hypotheses[i] for row in rows] for i in range(peers)}
+    texts = {f"peer {i}": [row.hypotheses[i] for row in rows] for i in range(peers)}
     if peers > 1:
-        said["ensemble"] = [row.ensemble for row in rows]
-    return {voice: compare_all(references, texts) for voice, texts in said.items()}
+        texts["ensemble"] = [row.ensemble for row in rows]
+    return {output: clip_edits(references, own) for output, own in texts.items()}
 
 
-def readings(tracking_uri: str, wanted: Sequence[RunAtEpoch]) -> list[Readings | LipkdError]:
-    """What the best peer of each trial read, or why that cannot be said. Several at a time: a server is far away."""
+def best_peer_hypotheses(tracking_uri: str, wanted: Sequence[RunAtEpoch]) -> list[TrialHypotheses | LipkdError]:
+    """The hypotheses of the best peer of each trial, or why there are none. Several at a time: a server is far away."""
 
-    def one(run: RunAtEpoch) -> Readings | LipkdError:
+    def one(run: RunAtEpoch) -> TrialHypotheses | LipkdError:
         try:
-            return _readings(tracking_uri, *run)
+            return _best_peer_hypotheses(tracking_uri, *run)
         except LipkdError as error:
             return error
 
@@ -132,8 +132,8 @@ def readings(tracking_uri: str, wanted: Sequence[RunAtEpoch]) -> list[Readings |
 
 
 @st.cache_resource(max_entries=400, show_spinner=False)
-def _readings(tracking_uri: str, run_id: str, best_epoch: int | None) -> Readings:
-    return hard_clips.readings(_found_predictions(tracking_uri, run_id))
+def _best_peer_hypotheses(tracking_uri: str, run_id: str, best_epoch: int | None) -> TrialHypotheses:
+    return hard_clips.best_peer_hypotheses(_found_predictions(tracking_uri, run_id))
 
 
 def _found_predictions(tracking_uri: str, run_id: str) -> list[Prediction]:
@@ -179,7 +179,7 @@ def media(path: str, digest: str, clip_id: str) -> Media:
 
 
 def prepare_media(path: str, digest: str, clip_ids: Sequence[str]) -> None:
-    """Encode in the background what will probably be played next; what fails here is told when it is played."""
+    """Encode in the background what will probably be played next; what fails here is reported when it is played."""
 
     def encode() -> None:
         with contextlib.suppress(LipkdError, OSError):
@@ -205,12 +205,12 @@ def verdict(
 ) -> tuple[list[str], str]:
     """The sentences of `lipkd compare`, or none and why it refuses. The sides are run ids and best epochs; `_trials`
     holds the trials of both."""
-    from dashboard.analysis.verdict import verdict as judged
+    from dashboard.analysis.verdict import verdict as judge
 
     by_id = {trial.run_id: trial for trial in _trials}
     try:
         sides = [[by_id[run_id] for run_id, _ in side] for side in (a, b)]
-        return judged(tracking_uri, *sides), ""
+        return judge(tracking_uri, *sides), ""
     except LipkdError as error:
         return [], str(error)
 
@@ -220,10 +220,10 @@ def importances(
     state: tuple[tuple[str, str, float | None], ...], _trials: Sequence[Trial]
 ) -> tuple[list[Importance], str]:
     """The importance of parameters over `_trials`, or none and why; `state` is all of them that it depends on."""
-    from dashboard.analysis.importance import importances as told
+    from dashboard.analysis.importance import importances as compute
 
     try:
-        return told(_trials), ""
+        return compute(_trials), ""
     except LipkdError as error:
         return [], str(error)
 

@@ -1,4 +1,4 @@
-"""Start the dashboard: Streamlit as a process of its own, on the loopback address unless told otherwise."""
+"""Start the dashboard: Streamlit as a process of its own, on the loopback address unless --host says otherwise."""
 
 import importlib.util
 import os

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def prepare() -> None:
-    """Do once what every reader needs; what fails here is told when a page does it."""
+    """Do once what every reader needs; what fails here is reported when a page does it."""
     try:
         import altair
         import pandas

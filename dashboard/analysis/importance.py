@@ -19,21 +19,21 @@ FEW = 50  # fewer than these are a hint
 @dataclass(frozen=True)
 class Importance:
     """How much of the variance of the best WER the parameters explain (0–1; all of a sweep's add up to 1). They are
-    more than one where they changed together in every trial, so that nobody can tell them apart."""
+    more than one where they changed together in every trial, so that they cannot be told apart."""
 
     parameters: tuple[str, ...]
     share: float
     values: int
 
 
-def told_from(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that importance is told from: finished ones whose configuration says all that they are."""
+def usable_trials(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that importance is computed from: finished and comparable ones."""
     return [t for t in trials if t.state == "finished" and t.best_wer is not None and not t.incomparable_reason]
 
 
 def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
-    """The most important first. Raises LipkdError, with the reason, when there is nothing to tell it from."""
-    finished = told_from(trials)
+    """The most important first. Raises LipkdError, with the reason, when it cannot be computed."""
+    finished = usable_trials(trials)
     if len(finished) < FEWEST:
         raise LipkdError(f"{len(finished)} trials have finished, and fewer than {FEWEST} say nothing about importance")
     columns = varied(finished)
@@ -61,7 +61,7 @@ def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
             warnings.simplefilter("ignore")  # it is called experimental
             found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed))
     except (ImportError, ValueError, RuntimeError) as error:
-        raise LipkdError(f"Optuna cannot tell the importance ({error})") from error
+        raise LipkdError(f"Optuna cannot compute the importance ({error})") from error
     by_first = {names[0]: (names, len(set(values))) for names, values in columns.items()}
     return [Importance(by_first[name][0], share, by_first[name][1]) for name, share in found.items()]
 
@@ -83,14 +83,14 @@ def varied(trials: Sequence[Trial]) -> dict[tuple[str, ...], tuple[str, ...]]:
 def parallel_rows(trials: Sequence[Trial]) -> list[dict[str, object]]:
     """A row per trial with a result and axis: the parameters in which the trials differ, then the best WER. `place`
     is where the value stands on its axis, 0–1: numbers by their size, words by their order."""
-    shown = [t for t in trials if t.best_wer is not None]
-    axes = {", ".join(short(name) for name in names): values for names, values in varied(shown).items()}
+    ended = [t for t in trials if t.best_wer is not None]
+    axes = {", ".join(short(name) for name in names): values for names, values in varied(ended).items()}
     rows: list[dict[str, object]] = []
-    for axis, values in [*axes.items(), ("best WER", tuple(f"{100 * (t.best_wer or 0):.1f} %" for t in shown))]:
+    for axis, values in [*axes.items(), ("best WER", tuple(f"{100 * (t.best_wer or 0):.1f} %" for t in ended))]:
         places = _places(values)
         rows += [
             {"trial": t.name, "group": t.group, "axis": axis, "value": value, "place": places[value]}
-            for t, value in zip(shown, values, strict=True)
+            for t, value in zip(ended, values, strict=True)
         ]
     return rows
 

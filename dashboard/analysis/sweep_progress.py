@@ -8,13 +8,13 @@ from dashboard.tracking.records import Sweep, Trial
 from lipkd.trial import ENDED
 
 OVER = ("finished", "stopped", "failed", "abandoned")
-COMPLETE = ("finished", "stopped")  # with everything that the trial is to tell
-LOOKED_AT = 10  # sweeps
+COMPLETE = ("finished", "stopped")  # with all of its results
+MOST_CHECKED = 10  # sweeps
 NAMED = 5  # abandoned trials
 
 
 @dataclass(frozen=True)
-class Progress:
+class SweepProgress:
     """`done` and `planned` are epochs: what was reported, and what the configurations ask of the trials that go on or
     were abandoned, plus what the others have done. Times in seconds; `left` is None when nobody can know it."""
 
@@ -34,7 +34,7 @@ class Progress:
         return min(self.done / self.planned, 1.0) if self.planned else 0.0
 
 
-def progress(trials: Sequence[Trial], now: float) -> Progress:
+def progress(trials: Sequence[Trial], now: float) -> SweepProgress:
     """How far trials are at the time `now` (Unix seconds).
 
     What is left goes as fast as it went so far: epochs to come over epochs per second since the first trial
@@ -42,16 +42,16 @@ def progress(trials: Sequence[Trial], now: float) -> Progress:
     """
     running = [trial for trial in trials if trial.state not in OVER]
     done = sum(trial.epochs for trial in trials)
-    planned = sum(t.epochs + (to_come(t) if t.state not in ENDED else 0) for t in trials)
+    planned = sum(t.epochs + (remaining_epochs(t) if t.state not in ENDED else 0) for t in trials)
     rate = sum(t.epochs for t in running) / max(now - min(t.began for t in running), 1.0) if running else 0.0
     wers = [trial.best_wer for trial in trials if trial.best_wer is not None]
     cers = [trial.best_cer for trial in trials if trial.best_cer is not None]
-    return Progress(
+    return SweepProgress(
         states=dict(Counter(trial.state for trial in trials)),
         done=done,
         planned=planned,
         cost=sum(trial.seconds or 0.0 for trial in trials),
-        left=sum(map(to_come, running)) / rate if rate else None,
+        left=sum(map(remaining_epochs, running)) / rate if rate else None,
         best_wer=min(wers, default=None),
         best_cer=min(cers, default=None),
         clips_per_s=_sum(running, "time/clips_per_s"),
@@ -61,18 +61,18 @@ def progress(trials: Sequence[Trial], now: float) -> Progress:
 
 def epochs_of(trial: Trial) -> int:
     """How many epochs a trial's configuration asks for, 0 when it does not say."""
-    said = trial.config.get("training.epochs", "")
-    return int(said) if said.isdecimal() else 0
+    epochs = trial.config.get("training.epochs", "")
+    return int(epochs) if epochs.isdecimal() else 0
 
 
-def to_come(trial: Trial) -> int:
+def remaining_epochs(trial: Trial) -> int:
     """How many epochs its configuration asks of a trial yet."""
     return max(epochs_of(trial) - trial.epochs, 0)
 
 
-def abandoned(trials: Sequence[Trial]) -> str:
-    """Which trials nobody works on any more although they are not over, where they stand, and what goes on with them;
-    empty when there are none."""
+def abandoned_summary(trials: Sequence[Trial]) -> str:
+    """Which trials nobody works on any more although they are not over, and at which epoch they are; empty when there
+    are none."""
     left = [trial for trial in trials if trial.state == "abandoned"]
     if not left:
         return ""
@@ -84,16 +84,16 @@ def abandoned(trials: Sequence[Trial]) -> str:
     )
 
 
-def going(sweep: Sweep, trials: Sequence[Trial]) -> bool:
+def may_change(sweep: Sweep, trials: Sequence[Trial]) -> bool:
     """Whether a sweep may still change: itself, or one of its trials, has not ended."""
     return sweep.state == "running" or any(trial.state not in OVER for trial in trials)
 
 
-def to_open(sweeps: Sequence[Sweep], trials_of: Callable[[Sweep], Sequence[Trial]]) -> Sweep:
-    """The sweep that a reader sees first, of one or more with the latest first: the latest in which a trial has ended
+def initial_sweep(sweeps: Sequence[Sweep], trials_of: Callable[[Sweep], Sequence[Trial]]) -> Sweep:
+    """The sweep that the pages open first, of one or more with the latest first: the latest in which a trial has ended
     with a result, else the latest with any result, else the latest."""
     any_result = None
-    for sweep in sweeps[:LOOKED_AT]:
+    for sweep in sweeps[:MOST_CHECKED]:
         states = {trial.state for trial in trials_of(sweep) if trial.best_epoch is not None}
         if states & set(COMPLETE):
             return sweep

@@ -1,10 +1,10 @@
-"""Rows of the pages' tables, plain dicts: what is shown is decided here and tested here."""
+"""Rows of the pages' tables, plain dicts: which columns a table has is decided and tested here."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from dashboard.analysis.matched_pairs import Gain, differing
-from dashboard.errors.word_edits import Comparison
+from dashboard.errors.word_edits import ClipEdits
 from dashboard.tracking.records import Prediction, Trial
 
 METHOD = "cohort.method"
@@ -50,18 +50,18 @@ def differing_parameters(trials: Sequence[Trial]) -> list[dict[str, str]]:
 
 
 def clip_rows(
-    predictions: Sequence[Prediction], a: Sequence[Comparison], b: dict[str, Comparison]
+    predictions: Sequence[Prediction], a: Sequence[ClipEdits], b: dict[str, ClipEdits]
 ) -> list[dict[str, Any]]:
-    """A row per clip of trial A with its rates; those of trial B where it has read the same clip."""
+    """A row per clip of trial A with its rates; those of trial B where it was validated on the same clip."""
     rows = []
-    for prediction, comparison in zip(predictions, a, strict=True):
+    for prediction, edits in zip(predictions, a, strict=True):
         other = b.get(prediction.clip_id)
         rows.append(
             {
                 "clip": prediction.clip_id,
                 "speaker": prediction.speaker,
-                "wer_a": comparison.wer,
-                "cer_a": comparison.cer,
+                "wer_a": edits.wer,
+                "cer_a": edits.cer,
                 "wer_b": other.wer if other else None,
                 "cer_b": other.cer if other else None,
                 "reference": prediction.reference,

@@ -23,7 +23,7 @@ def cost_rows(trials: Sequence[Trial], cost: str) -> list[dict[str, Any]]:
     return rows
 
 
-def told(trials: Sequence[Trial], rows: Sequence[dict[str, Any]], cost: str) -> str:
+def front_summary(trials: Sequence[Trial], rows: Sequence[dict[str, Any]], cost: str) -> str:
     """The figure of cost_rows in words: its front, which trials are missing, and how far its costs can be trusted."""
     best = ", ".join(f"{row['trial']} ({row['WER']:.1f} %)" for row in rows if row["front"])
     sentences = [f"Cheapest first, each better than all that cost less: {best}."] if best else []

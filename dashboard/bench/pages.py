@@ -43,7 +43,7 @@ window.lipkdClip = () => {
   const host = [...document.querySelectorAll('*')].find((each) => each.shadowRoot?.querySelector('.player'));
   const player = host?.shadowRoot.querySelector('.player'), video = player?.querySelector('video');
   const said = document.querySelector('table.lk')?.innerText;
-  const there = video?.readyState >= 2 && player.querySelector('[data-voice=said]')?.innerText && said;
+  const there = video?.readyState >= 2 && player.querySelector('[data-output=said]')?.innerText && said;
   return there ? `${player.dataset.clip}: ${said}` : '';
 };
 """

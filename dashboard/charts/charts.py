@@ -45,9 +45,9 @@ def by_group(data: pd.DataFrame, colours: Mapping[str, str], symbol: str) -> alt
     return alt.Color("group:N", scale=scale, legend=legend)
 
 
-def tips(*fields: str, **looks: Any) -> list[alt.Tooltip]:
-    """What stands in a tooltip. Altair takes a bare name as well, but looks through all of its classes for it: 5 ms."""
-    return [alt.Tooltip(field, **looks) for field in fields]
+def tooltips(*fields: str, **arguments: Any) -> list[alt.Tooltip]:
+    """The fields of a tooltip. Altair takes a bare name as well, but looks through all of its classes for it: 5 ms."""
+    return [alt.Tooltip(field, **arguments) for field in fields]
 
 
 def curve_rows(trials: Sequence[Trial], curves: Sequence[Curve], factor: float) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def learning_curves(
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=True)),
         color=by_group(data, colours, "stroke"),
         detail=alt.Detail("trial:N"),
-        tooltip=[*tips("trial", "epoch"), alt.Tooltip("value:Q", title=title, format=".2f")],
+        tooltip=[*tooltips("trial", "epoch"), alt.Tooltip("value:Q", title=title, format=".2f")],
     )
     lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=dash)
     touch = base.transform_filter(touched(data)).mark_point(size=50, opacity=0)
@@ -141,7 +141,7 @@ def rate_dots(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: 
             y=y,
             color=by_group(data, colours, "circle"),
             opacity=alt.condition("datum.state == 'finished'", alt.value(0.9), alt.value(0.4)),
-            tooltip=[*tips("trial", "state"), *tips("WER:Q", "CER:Q", format=".1f")],
+            tooltip=[*tooltips("trial", "state"), *tooltips("WER:Q", "CER:Q", format=".1f")],
         )
     )
     means = (
@@ -152,7 +152,7 @@ def rate_dots(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: 
     return layered(means, dots, marks=len(rows), height=alt.Step(34))
 
 
-def layered(*charts: alt.Chart, marks: int, thick_legend: bool = False, **looks: Any) -> alt.LayerChart:
+def layered(*charts: alt.Chart, marks: int, thick_legend: bool = False, **arguments: Any) -> alt.LayerChart:
     """Charts over one another, in one go: Altair copies all of a chart for everything that is added to it.
 
     Many marks are painted: as an element each, with a description, they hold the browser up.
@@ -162,10 +162,10 @@ def layered(*charts: alt.Chart, marks: int, thick_legend: bool = False, **looks:
         config["legend"] = alt.LegendConfig(symbolStrokeWidth=3, symbolSize=260)
     if marks > MOST_ELEMENTS:
         config["mark"] = alt.MarkConfig(aria=False)
-        looks["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
+        arguments["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
     if config:
-        looks["config"] = alt.Config(**config)
-    return alt.LayerChart(layer=charts, **looks)
+        arguments["config"] = alt.Config(**config)
+    return alt.LayerChart(layer=charts, **arguments)
 
 
 def gain_rows(found: Sequence[Gain], baseline: str) -> list[dict[str, Any]]:
@@ -193,24 +193,26 @@ def gain_dumbbells(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], r
     joined = base.mark_line(color="#858b94", strokeWidth=2, opacity=0.6).encode(detail=alt.Detail("row:N"))
     dots = base.mark_circle(size=130, opacity=1).encode(
         color=by_group(data, colours, "circle"),
-        tooltip=tips("where", "group") + tips(f"{rate}:Q", format=".1f"),
+        tooltip=tooltips("where", "group") + tooltips(f"{rate}:Q", format=".1f"),
     )
     return layered(joined, dots, marks=len(rows), height=alt.Step(34))
 
 
 def confusion_map(confusions: Sequence[Confusion], *, dark: bool) -> alt.LayerChart:
-    """Said down, read across, a cell per confusion with its count; what looks alike lies beside each other. A cell
-    can be chosen (the selection is called `cell`)."""
-    most = max(c.times for c in confusions)
+    """Reference down, hypothesis across, a cell per confusion with its count; visemes lie beside each other. A cell can
+    be chosen (the selection is called `cell`)."""
+    most = max(c.count for c in confusions)
     rows = []
     for c in confusions:
-        cover = FAINTEST + (1 - FAINTEST) * math.sqrt(c.times / most)
+        cover = FAINTEST + (1 - FAINTEST) * math.sqrt(c.count / most)
         ink = readable_on(blended(COLOURS[0], DARK_GROUND if dark else LIGHT_GROUND, cover))
-        rows.append({"said": c.said, "read": c.read, "times": c.times, "cover": cover, "ink": ink})
+        rows.append(
+            {"reference": c.reference, "hypothesis": c.hypothesis, "count": c.count, "cover": cover, "ink": ink}
+        )
     data = pd.DataFrame(rows)
     order = {letter: place for place, letter in enumerate([*dict.fromkeys(VISEME_OF.values()), *VISEME_OF])}
-    names = sorted({*data["said"], *data["read"]}, key=lambda name: (order.get(name, len(order)), name))
-    chosen = alt.selection_point(name="cell", fields=["said", "read"])
+    names = sorted({*data["reference"], *data["hypothesis"]}, key=lambda name: (order.get(name, len(order)), name))
+    chosen = alt.selection_point(name="cell", fields=["reference", "hypothesis"])
     # Vega-Lite would draw the grid over cells, and so through their counts; Streamlit would move the first labels.
     axis = alt.Axis(
         labelAngle=0,
@@ -223,14 +225,14 @@ def confusion_map(confusions: Sequence[Confusion], *, dark: bool) -> alt.LayerCh
         zindex=0,
     )
     base = alt.Chart(data).encode(
-        x=alt.X("read:N", title="read", sort=names, scale=alt.Scale(domain=names), axis=axis),
-        y=alt.Y("said:N", title="said", sort=names, scale=alt.Scale(domain=names), axis=axis),
-        tooltip=["said", "read", "times"],
+        x=alt.X("hypothesis:N", title="hypothesis", sort=names, scale=alt.Scale(domain=names), axis=axis),
+        y=alt.Y("reference:N", title="reference", sort=names, scale=alt.Scale(domain=names), axis=axis),
+        tooltip=["reference", "hypothesis", "count"],
     )
     cells = base.mark_rect(cursor="pointer", cornerRadius=2, fill=COLOURS[0]).encode(
         opacity=alt.Opacity("cover:Q", scale=None, legend=None)
     )
-    counts = base.mark_text(fontSize=11).encode(text="times:Q", color=alt.Color("ink:N", scale=None, legend=None))
+    counts = base.mark_text(fontSize=11).encode(text="count:Q", color=alt.Color("ink:N", scale=None, legend=None))
     chart: alt.LayerChart = (cells.add_params(chosen) + counts).properties(height=alt.Step(19))
     return chart
 

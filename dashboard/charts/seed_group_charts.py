@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.analysis.matched_pairs import width_value
-from dashboard.charts.charts import COLOURS, DASHES, by_group, layered, tips, touched
+from dashboard.charts.charts import COLOURS, DASHES, by_group, layered, tooltips, touched
 
 
 def seed_bands(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], title: str) -> alt.LayerChart:
@@ -21,11 +21,11 @@ def seed_bands(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], title
         color=by_group(data, colours, "stroke"),
         detail=alt.Detail("setting:N"),
     )
-    said = tips("setting", "epoch", "trials") + tips("mean:Q", "low:Q", "high:Q", format=".2f")
+    tooltip = tooltips("setting", "epoch", "trials") + tooltips("mean:Q", "low:Q", "high:Q", format=".2f")
     y = alt.Y("mean:Q", title=title, scale=alt.Scale(zero=True))
     line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=alt.StrokeDash("width:N", scale=scale, legend=legend))
     band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2=alt.Y2("high:Q"))
-    touch = base.transform_filter(touched(data)).mark_point(size=50, opacity=0).encode(y=y, tooltip=said)
+    touch = base.transform_filter(touched(data)).mark_point(size=50, opacity=0).encode(y=y, tooltip=tooltip)
     return layered(band, line, touch, marks=len(rows), thick_legend=True, height=390)
 
 
@@ -34,10 +34,10 @@ def setting_intervals(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
     data = pd.DataFrame(rows)
     for name in ("wer", "low", "high"):
         data[name] = 100 * data[name].astype(float)
-    said = tips("setting", "seeds") + tips("wer:Q", "low:Q", "high:Q", format=".1f")
+    tooltip = tooltips("setting", "seeds") + tooltips("wer:Q", "low:Q", "high:Q", format=".1f")
     x = alt.X("wer:Q", title="best WER, %", scale=alt.Scale(zero=False, padding=16))
     y = alt.Y("setting:N", title=None, sort=list(data["setting"]), axis=alt.Axis(labelLimit=320, grid=True))
-    base = alt.Chart(data).encode(y=y, tooltip=said)
+    base = alt.Chart(data).encode(y=y, tooltip=tooltip)
     spans = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color="#858b94")
     dots = base.mark_circle(size=110, opacity=1, color=COLOURS[0]).encode(x=x)
     return (spans.encode(x=alt.X("low:Q", title="best WER, %"), x2=alt.X2("high:Q")) + dots).properties(
@@ -72,10 +72,10 @@ def importance_bars(rows: Sequence[dict[str, Any]], *, dark: bool) -> alt.LayerC
     room = alt.Scale(domain=[0, 1.2 * max(row["share"] for row in rows)])  # for the text of the longest bar
     x = alt.X("share:Q", title="share of the WER's variance, %", scale=room)
     y = alt.Y("parameter:N", title=None, sort=None, axis=alt.Axis(labelLimit=420))
-    said = tips("parameter", "values") + tips("share:Q", format=".1f")
+    tooltip = tooltips("parameter", "values") + tooltips("share:Q", format=".1f")
     data = pd.DataFrame(rows)
-    data["told"] = [f"{share:.1f} %" for share in data["share"]]
-    base = alt.Chart(data).encode(x=x, y=y, tooltip=said)
+    data["label"] = [f"{share:.1f} %" for share in data["share"]]
+    base = alt.Chart(data).encode(x=x, y=y, tooltip=tooltip)
     bars = base.mark_bar(color=COLOURS[0], cornerRadiusEnd=3)
-    beside = base.mark_text(align="left", dx=5, color="#d5d9df" if dark else "#3c434b").encode(text="told:N")
+    beside = base.mark_text(align="left", dx=5, color="#d5d9df" if dark else "#3c434b").encode(text="label:N")
     return (bars + beside).properties(height=alt.Step(30))

@@ -151,11 +151,11 @@ export default function player({ data, parentElement, setTriggerValue }) {
   });
   on(map, "pointermove", (event) => {
     if (event.buttons === 1 && map.hasPointerCapture(event.pointerId)) seek(place(event) * data.seconds);
-    $(".hover output").textContent = told(event, place(event));
+    $(".hover output").textContent = described(event, place(event));
   });
   on(map, "pointerleave", () => { $(".hover output").textContent = ""; });
 
-  function told(event, at) {
+  function described(event, at) {
     if (at < 0 || at > 1) return "";
     const y = event.clientY - map.getBoundingClientRect().top, time = at * data.seconds;
     const row = rows.find((each) => each.top <= y && y < each.top + each.height);
@@ -183,24 +183,24 @@ function bytes(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
-// One line per voice: a name, and words that light up while they are said. Returns [element, word] pairs.
+// One line per subtitle: a name, and words that are highlighted at their time. Returns [element, word] pairs.
 function subtitles(place, lines) {
   const pairs = [];
   place.replaceChildren();
   for (const line of lines) {
-    const who = document.createElement("span"), said = document.createElement("span");
+    const who = document.createElement("span"), text = document.createElement("span");
     who.className = "who";
     who.textContent = line.label;
-    said.className = "said";
-    said.dataset.voice = line.label;
-    if (!line.words.length) said.textContent = line.text || "–";
+    text.className = "text";
+    text.dataset.label = line.label;
+    if (!line.words.length) text.textContent = line.text || "–";
     for (const word of line.words) {
       const element = document.createElement("span");
       element.textContent = word.text;
-      said.append(element, " ");
+      text.append(element, " ");
       pairs.push([element, word]);
     }
-    place.append(who, said);
+    place.append(who, text);
   }
   return pairs;
 }
@@ -210,13 +210,13 @@ function layout(data) {
   const rows = [{ kind: "ruler", name: "seconds", height: ROW.ruler }];
   for (const [index, line] of data.lines.entries())
     if (index === 0) rows.push({ kind: "words", name: line.label, words: line.words, height: ROW.words });
-  for (const reader of data.readers) {
-    rows.push({ kind: "title", name: reader.title, height: ROW.title });
-    if (!reader.map) continue;
-    if (!data.alone) rows.push({ kind: "words", name: "read", words: reader.words, height: ROW.words });
-    for (const peer of reader.spikes) rows.push({ kind: "spikes", name: peer.name, spikes: peer.spikes, height: ROW.spikes });
-    const values = bytes(reader.map.values), length = reader.map.frames;
-    reader.map.symbols.forEach((name, index) => rows.push({
+  for (const trial of data.trials) {
+    rows.push({ kind: "title", name: trial.title, height: ROW.title });
+    if (!trial.map) continue;
+    if (!data.alone) rows.push({ kind: "words", name: "hypothesis", words: trial.words, height: ROW.words });
+    for (const peer of trial.spikes) rows.push({ kind: "spikes", name: peer.name, spikes: peer.spikes, height: ROW.spikes });
+    const values = bytes(trial.map.values), length = trial.map.frames;
+    trial.map.symbols.forEach((name, index) => rows.push({
       kind: "cell", name, values: values.subarray(index * length, (index + 1) * length), height: ROW.cell,
     }));
   }
@@ -290,10 +290,10 @@ function drawMap(canvas, rows, data, root) {
   function spikes(row) {
     pen.globalAlpha = 0.25;
     pen.fillRect(GUTTER, row.top + row.height - 1, inner, 1);
-    for (const [time, letter, sure] of row.spikes) {
+    for (const [time, letter, posterior] of row.spikes) {
       pen.globalAlpha = 0.8;
       pen.fillStyle = blue;
-      pen.fillRect(x(time) - 0.75, row.top + row.height - 1 - 6 * sure, 1.5, 6 * sure);
+      pen.fillRect(x(time) - 0.75, row.top + row.height - 1 - 6 * posterior, 1.5, 6 * posterior);
       pen.globalAlpha = 1;
       pen.fillStyle = ink;
       pen.textAlign = "center";

@@ -38,26 +38,26 @@ class Media:
 
 @dataclass(frozen=True)
 class Line:
-    """A subtitle: who says what, and when each word (none: the text stands all the time)."""
+    """A subtitle: whose text it is, and the time of each word (none: the text is there all the time)."""
 
     label: str
     text: str
     words: tuple[TimedWord, ...] = ()
 
 
-def reader_data(
-    title: str, voice: str, posteriors: NDArray[np.float16] | None, symbols: Sequence[str], seconds: float
+def trial_data(
+    title: str, output: str, posteriors: NDArray[np.float16] | None, symbols: Sequence[str], seconds: float
 ) -> dict[str, Any]:
-    """What a trial saw, from the posteriors (P, T, V) of its peers: the map of one voice (`peer 0` …, `ensemble`), its
+    """A trial's tracks, from the posteriors (P, T, V) of its peers: the map of one output (`peer 0` …, `ensemble`), its
     words, and the spikes of every peer. Without posteriors the title says so."""
     if posteriors is None:
         return {"title": f"{title}: no posteriors were kept", "map": None, "words": [], "spikes": []}
-    seen = voice_of(posteriors, voice)
-    rows = [v for v in range(seen.shape[1]) if v == 0 or float(seen[:, v].max()) >= LEAST_POSTERIOR]
-    values = np.rint(255 * seen[:, rows].T.astype(np.float32)).astype(np.uint8)
+    chosen = posteriors_of(posteriors, output)
+    rows = [v for v in range(chosen.shape[1]) if v == 0 or float(chosen[:, v].max()) >= LEAST_POSTERIOR]
+    values = np.rint(255 * chosen[:, rows].T.astype(np.float32)).astype(np.uint8)
     return {
-        "title": f"{title}: {voice}",
-        "words": _words(hypothesis_words(seen, symbols, seconds)),
+        "title": f"{title}: {output}",
+        "words": _words(hypothesis_words(chosen, symbols, seconds)),
         "spikes": [
             {
                 "name": f"peer {i}" if len(posteriors) > 1 else "spikes",
@@ -67,17 +67,17 @@ def reader_data(
         ],
         "map": {
             "symbols": [visible(symbols[v]) for v in rows],
-            "frames": len(seen),
+            "frames": len(chosen),
             "values": _text(values.tobytes()),
         },
     }
 
 
-def voice_of(posteriors: NDArray[np.float16], voice: str) -> NDArray[np.float16]:
-    """Of the posteriors (P, T, V) of all peers those (T, V) of one voice: `peer 0` …, `ensemble`."""
-    if voice == "ensemble":
+def posteriors_of(posteriors: NDArray[np.float16], output: str) -> NDArray[np.float16]:
+    """Of the posteriors (P, T, V) of all peers those (T, V) of one output: `peer 0` …, `ensemble`."""
+    if output == "ensemble":
         return ensemble_of(posteriors)
-    one: NDArray[np.float16] = posteriors[int(voice.removeprefix("peer "))]
+    one: NDArray[np.float16] = posteriors[int(output.removeprefix("peer "))]
     return one
 
 
@@ -87,13 +87,13 @@ def player_data(
     fps: float,
     media: Media | None,
     lines: Sequence[Line],
-    readers: Sequence[dict[str, Any]],
+    trials: Sequence[dict[str, Any]],
     *,
     alone: bool = False,
 ) -> dict[str, Any]:
     """All that the player needs for a clip, ready for JSON; without media there is nothing to play.
 
-    A clip that is `alone` has no others before and after it, and nothing that its words are measured against.
+    A clip that is `alone` has no others before and after it, and no reference.
     """
     return {
         "clip": clip_id,
@@ -105,7 +105,7 @@ def player_data(
         "video": media and _video(media),
         "mouth": media and _mouth(media),
         "lines": [{"label": line.label, "text": line.text, "words": _words(line.words)} for line in lines],
-        "readers": list(readers),
+        "trials": list(trials),
     }
 
 
@@ -122,7 +122,7 @@ def _mouth(media: Media) -> dict[str, Any] | None:
 
 
 def show(data: dict[str, Any], *, key: str, on_go: Callable[[str], None]) -> None:
-    """Mount the player; `on_go` hears `next` or `previous` when the reader asks for another clip."""
+    """Mount the player; `on_go` is called with `next` or `previous` when the reader asks for another clip."""
 
     def went() -> None:
         if (direction := st.session_state[key].get("go")) in ("next", "previous"):

@@ -1,5 +1,4 @@
-"""HTML of the replay page: what was said (the reference) and what was read (the hypotheses), word-level edits marked
-by colour and by form.
+"""HTML of the replay page: the reference and the hypotheses, word edits marked by colour and by form.
 
 Everything that comes from a corpus or a network is escaped.
 """
@@ -8,7 +7,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.errors.word_edits import Comparison, Edit
+from dashboard.errors.word_edits import ClipEdits, Edit
 from dashboard.notation import percent
 
 # Translucent grounds read well on white and on black. Colour is never the only mark: a substitution carries
@@ -19,7 +18,7 @@ STYLE = """<style>
 .lk tr:first-child td { border-top: 0; }
 .lk td.who, .lk td.rate { white-space: nowrap; width: 1%; opacity: .72; font-size: .86rem; }
 .lk td.rate { text-align: right; font-variant-numeric: tabular-nums; }
-.lk td.said { font-size: 1.06rem; line-height: 1.5; }
+.lk td.text { font-size: 1.06rem; line-height: 1.5; }
 .lk tr.chosen td.who, .lk tr.chosen td.rate { opacity: 1; font-weight: 600; }
 .lk .w { display: inline-block; margin-right: .42rem; line-height: 1.3; vertical-align: bottom; }
 .lk .w i { display: block; font-style: normal; font-size: .72rem; line-height: 1.15; opacity: .75; text-align: center; }
@@ -34,18 +33,18 @@ STYLE = """<style>
 
 @dataclass(frozen=True)
 class Row:
-    """One hypothesis in the table: who read it, and how it compares with the reference."""
+    """One hypothesis in the table: whose it is, and its edits."""
 
     who: str
-    comparison: Comparison
+    clip_edits: ClipEdits
     chosen: bool = False
 
 
 def transcript_table(reference: str, rows: Sequence[Row]) -> str:
     """The reference as given, and under it every hypothesis with its edits and its rates."""
-    head = _tr("said", f'<span data-testid="reference">{html.escape(reference)}</span>')
+    head = _tr("reference", f'<span data-testid="reference">{html.escape(reference)}</span>')
     body = [
-        _tr(r.who, hypothesis(r.comparison), percent(r.comparison.wer), percent(r.comparison.cer), chosen=r.chosen)
+        _tr(r.who, hypothesis(r.clip_edits), percent(r.clip_edits.wer), percent(r.clip_edits.cer), chosen=r.chosen)
         for r in rows
     ]
     return f'{STYLE}<table class="lk">{head}{"".join(body)}</table>'
@@ -59,26 +58,26 @@ def sentences(texts: Sequence[str]) -> str:
 def legend() -> str:
     """How to read the marks."""
     samples = [
-        Edit("substitute", "said", "read"),
-        Edit("delete", "left out", ""),
-        Edit("insert", "", "put in"),
+        Edit("substitute", "reference", "substituted"),
+        Edit("delete", "deleted", ""),
+        Edit("insert", "", "inserted"),
     ]
     return f'{STYLE}<div class="lk lk-key">{"".join(_word(edit) for edit in samples)}</div>'
 
 
-def hypothesis(comparison: Comparison) -> str:
-    """A hypothesis as words with their edits; of a network that read nothing this is told."""
-    words = "".join(_word(edit) for edit in comparison.edits)
-    return words if any(edit.hypothesis for edit in comparison.edits) else f"{words}<em>(nothing)</em>"
+def hypothesis(clip_edits: ClipEdits) -> str:
+    """A hypothesis as words with their edits; an empty hypothesis is named."""
+    words = "".join(_word(edit) for edit in clip_edits.edits)
+    return words if any(edit.hypothesis for edit in clip_edits.edits) else f"{words}<em>(nothing)</em>"
 
 
 def _word(edit: Edit) -> str:
-    shown = {"insert": f"+{edit.hypothesis}", "delete": edit.reference}.get(edit.kind, edit.hypothesis)
+    text = {"insert": f"+{edit.hypothesis}", "delete": edit.reference}.get(edit.kind, edit.hypothesis)
     above = f"<i>{html.escape(edit.reference)}</i>" if edit.kind == "substitute" else ""
-    return f'<span class="w {edit.kind}">{above}<b>{html.escape(shown)}</b></span>'
+    return f'<span class="w {edit.kind}">{above}<b>{html.escape(text)}</b></span>'
 
 
 def _tr(who: str, text: str, wer: str = "", cer: str = "", *, chosen: bool = False) -> str:
     rates = "".join(f'<td class="rate">{rate}</td>' for rate in (wer and f"WER {wer}", cer and f"CER {cer}"))
     kind = ' class="chosen"' if chosen else ""
-    return f'<tr{kind}><td class="who">{html.escape(who)}</td><td class="said">{text}</td>{rates}</tr>'
+    return f'<tr{kind}><td class="who">{html.escape(who)}</td><td class="text">{text}</td>{rates}</tr>'

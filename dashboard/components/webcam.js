@@ -1,4 +1,4 @@
-// A video of the reader: the camera's picture, a recording of it, a look at that, and then to the page.
+// A video of the reader: the camera's picture, a recording of it, its review, and then to the page.
 // Nothing is opened before a click, and the camera is given back as soon as there is a recording, or on leaving.
 
 const KINDS = ["video/webm;codecs=vp8,opus", "video/webm;codecs=vp8", "video/webm", "video/mp4"];
@@ -21,9 +21,9 @@ export default function webcam({ data, parentElement, setTriggerValue }) {
   const video = $("video");
   let stream = null, recorder = null, recording = null, address = null, clock = null, gone = false;
 
-  function state(name, told = "") {
+  function state(name, message = "") {
     root.dataset.state = name;
-    $(".told").textContent = told;
+    $(".message").textContent = message;
     $(".left").textContent = "";
   }
 
@@ -56,7 +56,7 @@ export default function webcam({ data, parentElement, setTriggerValue }) {
 
   async function camera() {
     forget();
-    state("asked", "The browser asks whether this page may use the camera.");
+    state("waiting", "The browser asks whether this page may use the camera.");
     let found;
     try {
       found = await opened();
@@ -88,7 +88,7 @@ export default function webcam({ data, parentElement, setTriggerValue }) {
     try {
       recorder = new MediaRecorder(stream, { mimeType: type, videoBitsPerSecond: BITS });
       recorder.ondataavailable = (event) => chunks.push(event.data);
-      recorder.onstop = () => look(new Blob(chunks, { type }));
+      recorder.onstop = () => review(new Blob(chunks, { type }));
       recorder.start();
     } catch (error) {
       release();
@@ -108,10 +108,10 @@ export default function webcam({ data, parentElement, setTriggerValue }) {
 
   function stop() {
     clearInterval(clock);
-    if (recorder?.state === "recording") recorder.stop();  // and then `look`
+    if (recorder?.state === "recording") recorder.stop();  // and then `review`
   }
 
-  function look(blob) {
+  function review(blob) {
     release();
     if (gone) return;
     if (!blob.size) return state("off", "Nothing was recorded: please try again.");
@@ -145,9 +145,9 @@ export default function webcam({ data, parentElement, setTriggerValue }) {
   const deeds = { camera, record, stop, use, again: camera, off };
   for (const button of root.querySelectorAll("[data-do]")) button.onclick = () => deeds[button.dataset.do]();
   if (!window.isSecureContext)
-    state("asked", `Browsers lend a camera only to pages that come over https or from the same machine, and this one comes from ${location.origin}. There a file can be uploaded.`);
+    state("waiting", `Browsers lend a camera only to pages that come over https or from the same machine, and this one comes from ${location.origin}. There a file can be uploaded.`);
   else if (!navigator.mediaDevices?.getUserMedia || !window.MediaRecorder)
-    state("asked", "This browser cannot record its camera. A file can be uploaded instead.");
+    state("waiting", "This browser cannot record its camera. A file can be uploaded instead.");
 
   root.lipkdLeave = () => {
     gone = true;

@@ -20,7 +20,7 @@ SPARE_S = 1  # of the longest video, which a browser's clock may need
 
 @dataclass(frozen=True)
 class Recording:
-    """A recorded video, with the looks of an uploaded one."""
+    """A recorded video, in the form of an uploaded one."""
 
     content: bytes = field(repr=False)
     file_id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -35,7 +35,7 @@ class Recording:
 
 
 def show(*, key: str, on_recorded: Callable[[Recording | LipkdError], None]) -> None:
-    """A camera to record with; `on_recorded` hears of a video, or why it did not arrive, before the page is drawn."""
+    """A camera to record with; before the page is drawn `on_recorded` gets the video, or why it did not arrive."""
 
     def sent() -> None:
         on_recorded(received(st.session_state[key].get("video")))

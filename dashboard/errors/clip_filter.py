@@ -1,31 +1,31 @@
 """Which clips a reader wants to see: by what a trial got wrong, by a word, by a confusion of words or letters.
 
-A search is written as it is read: `red` (a word that was said or read), `bin red` (a sentence with these words),
-`red>bed` (said red, read bed), `red>` (left out), `>bed` (put in), `red>*` (said red, and not read so: read as another
-word or left out), `*>bed` (read bed where that was not said). Behind a slash stand letters instead of words: `/p>b`,
-and `/pbm>fv` for any of them; `␣` is the space.
+A search has a reference side and a hypothesis side: `red` (a word of either), `bin red` (a sentence with these words),
+`red>bed` (red substituted by bed), `red>` (deleted), `>bed` (inserted), `red>*` (red deleted or substituted), `*>bed`
+(bed inserted or substituted for another word). After a slash come letters instead of words: `/p>b`, and `/pbm>fv` for
+any of them; `␣` is the space.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.errors.word_edits import Comparison, Edit
+from dashboard.errors.word_edits import ClipEdits, Edit
 from lipkd.text import letters
 
 ALL = "all clips"
-ANY = "*"  # on a side of the arrow: whatever stands there, nothing too
+ANY = "*"  # on a side of the arrow: any word or letter, or none
 KINDS = {"with a substitution": "substitute", "with a deletion": "delete", "with an insertion": "insert"}
-SHOWN = (ALL, "A wrong", "A right", *KINDS)
-SHOWN_OF_TWO = (*SHOWN, "A right, B wrong", "A wrong, B right", "both wrong")
+CHOICES = (ALL, "A wrong", "A right", *KINDS)
+CHOICES_OF_TWO = (*CHOICES, "A right, B wrong", "A wrong, B right", "both wrong")
 
 
-def shown(kind: str, a: Comparison, b: Comparison | None) -> bool:
-    """Whether a clip belongs to a kind of SHOWN_OF_TWO; one that B has not read belongs to none of both."""
+def belongs(kind: str, a: ClipEdits, b: ClipEdits | None) -> bool:
+    """Whether a clip belongs to a kind of CHOICES_OF_TWO; without a hypothesis of B to none that compares A and B."""
     if kind in KINDS:
         return any(edit.kind == KINDS[kind] for edit in a.edits)
     if kind in ("A wrong", "A right"):
         return (a.word_edits > 0) == (kind == "A wrong")
-    if kind in SHOWN_OF_TWO[len(SHOWN) :]:
+    if kind in CHOICES_OF_TWO[len(CHOICES) :]:
         wanted = {"A right, B wrong": (False, True), "A wrong, B right": (True, False), "both wrong": (True, True)}[
             kind
         ]
@@ -35,24 +35,23 @@ def shown(kind: str, a: Comparison, b: Comparison | None) -> bool:
 
 @dataclass(frozen=True)
 class Search:
-    """What a reader has written into the search field, taken apart; `arrow` says that both sides count. A side can be
-    ANY."""
+    """What a reader has written into the search field, parsed; with `arrow` both sides count. A side can be ANY."""
 
     of_letters: bool
     arrow: bool
-    said: str
-    read: str
+    reference: str
+    hypothesis: str
 
-    def found(self, comparison: Comparison) -> bool:
-        """Whether a hypothesis has what is looked for."""
+    def found(self, comparison: ClipEdits) -> bool:
+        """Whether a hypothesis matches."""
         steps: Sequence[Edit] = comparison.letter_edits if self.of_letters else comparison.edits
-        if " " in self.said and not self.arrow and not self.of_letters:
+        if " " in self.reference and not self.arrow and not self.of_letters:
             sides = ([e.reference for e in steps], [e.hypothesis for e in steps])
-            return any(f" {self.said} " in f" {' '.join(filter(None, side))} " for side in sides)
+            return any(f" {self.reference} " in f" {' '.join(filter(None, side))} " for side in sides)
         if not self.arrow:
-            return any(self._is(self.said, e.reference) or self._is(self.said, e.hypothesis) for e in steps)
+            return any(self._is(self.reference, e.reference) or self._is(self.reference, e.hypothesis) for e in steps)
         return any(
-            e.kind != "equal" and self._side(self.said, e.reference) and self._side(self.read, e.hypothesis)
+            e.kind != "equal" and self._side(self.reference, e.reference) and self._side(self.hypothesis, e.hypothesis)
             for e in steps
         )
 
@@ -69,12 +68,12 @@ def search(text: str) -> Search | None:
     """The search that a text asks for; None when it asks for nothing."""
     of_letters = text.strip().startswith("/")
     left, arrow, right = text.strip().removeprefix("/").partition(">")
-    said, read = (_side(side, of_letters) if arrow else _text(side, of_letters) for side in (left, right))
-    return Search(of_letters, bool(arrow), said, read) if said or read else None
+    reference, hypothesis = (_side(side, of_letters) if arrow else _text(side, of_letters) for side in (left, right))
+    return Search(of_letters, bool(arrow), reference, hypothesis) if reference or hypothesis else None
 
 
 def misread(word: str) -> str:
-    """The search for the clips in which a word was said and not read so."""
+    """The search for the clips in which a word of the reference is deleted or substituted."""
     return f"{word}>{ANY}"
 
 

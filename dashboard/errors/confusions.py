@@ -10,27 +10,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard.errors.word_edits import Comparison, rate
+from dashboard.errors.word_edits import ClipEdits, rate
 from dashboard.notation import percent, visible
 from preprocessing.synthetic.visemes import VISEMES
 
 NOTHING = "∅"  # on the side of a confusion where there is no letter
 VISEME_OF = {letter: letters for letters in VISEMES if letters.isalpha() for letter in letters}
-MISREADINGS = 3  # that are named for a word
+MOST_HYPOTHESES = 3  # that are named for a word
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """`said` was read as `read`, so many times; NOTHING stands for a letter that is not there."""
+    """A symbol of the reference and the symbol of the hypothesis in its place, with their count; NOTHING on a side is a
+    deletion or an insertion."""
 
-    said: str
-    read: str
-    times: int
+    reference: str
+    hypothesis: str
+    count: int
 
 
-def rates_by(clips: Iterable[tuple[str, Comparison]], name: str) -> list[dict[str, Any]]:
+def rates_by(clips: Iterable[tuple[str, ClipEdits]], name: str) -> list[dict[str, Any]]:
     """A row per group (the first of each pair): `name`, clips, wrong clips, words, WER, CER; the worst first."""
-    groups: dict[str, list[Comparison]] = defaultdict(list)
+    groups: dict[str, list[ClipEdits]] = defaultdict(list)
     for group, comparison in clips:
         groups[group].append(comparison)
     rows = [
@@ -47,32 +48,32 @@ def rates_by(clips: Iterable[tuple[str, Comparison]], name: str) -> list[dict[st
     return sorted(rows, key=lambda row: (-row["wer"], -row["cer"], row[name]))
 
 
-def word_rows(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
-    """A row per word that was said: how often, how often wrong, as what it was read; the most mistakes first."""
-    said: Counter[str] = Counter()
+def word_rows(comparisons: Iterable[ClipEdits]) -> list[dict[str, Any]]:
+    """A row per word of the references: how often, how often wrong, its commonest hypotheses; the most errors first."""
+    total: Counter[str] = Counter()
     wrong: dict[str, Counter[str]] = defaultdict(Counter)
     for comparison in comparisons:
         for edit in comparison.edits:
             if edit.reference:
-                said[edit.reference] += 1
+                total[edit.reference] += 1
                 if edit.kind != "equal":
                     wrong[edit.reference][edit.hypothesis or NOTHING] += 1
     rows = [
         {
             "word": word,
-            "said": times,
+            "count": times,
             "wrong": wrong[word].total(),
             "share": wrong[word].total() / times,
-            "read as": ", ".join(f"{read} ({n})" for read, n in wrong[word].most_common(MISREADINGS)),
+            "hypotheses": ", ".join(f"{word} ({n})" for word, n in wrong[word].most_common(MOST_HYPOTHESES)),
         }
-        for word, times in said.items()
+        for word, times in total.items()
     ]
     return sorted(rows, key=lambda row: (-row["wrong"], -row["share"], row["word"]))
 
 
-def letter_confusions(comparisons: Iterable[Comparison], of: Mapping[str, str] | None = None) -> list[Confusion]:
-    """Letters (or, with `of`, what it maps them to) that were read as others, left out or put in; the commonest
-    first. With `of`, a confusion within one class is listed as the class with itself."""
+def letter_confusions(comparisons: Iterable[ClipEdits], of: Mapping[str, str] | None = None) -> list[Confusion]:
+    """Letters (or, with `of`, what it maps them to) that are substituted, deleted or inserted, the commonest first.
+    With `of`, a confusion within one class is listed as the class with itself."""
     counts: Counter[tuple[str, str]] = Counter()
     for comparison in comparisons:
         for edit in comparison.letter_edits:
@@ -88,41 +89,41 @@ def _class(letter: str, of: Mapping[str, str] | None) -> str:
 
 
 def lookalike_share(confusions: Sequence[Confusion]) -> tuple[int, int]:
-    """Of the letters that were read as other letters: how many look the same on the lips, and how many there are."""
-    pairs = [c for c in confusions if c.said in VISEME_OF and c.read in VISEME_OF]
-    alike = sum(c.times for c in pairs if VISEME_OF[c.said] == VISEME_OF[c.read])
-    return alike, sum(c.times for c in pairs)
+    """Of the substituted letters: how many look the same on the lips, and how many there are."""
+    pairs = [c for c in confusions if c.reference in VISEME_OF and c.hypothesis in VISEME_OF]
+    alike = sum(c.count for c in pairs if VISEME_OF[c.reference] == VISEME_OF[c.hypothesis])
+    return alike, sum(c.count for c in pairs)
 
 
-def letters_told(confusions: Sequence[Confusion]) -> str:
-    """In words: how many of the letters that were read as others look like these, and how many more letters were left
-    out and put in. Empty when every letter is right; spaces are no letters."""
+def letters_summary(confusions: Sequence[Confusion]) -> str:
+    """In words: how many of the substituted letters share a mouth shape with their substitute, and how many were
+    deleted and inserted. Empty when every letter is right; spaces are no letters."""
     alike, others = lookalike_share(confusions)
-    out = sum(c.times for c in confusions if c.said in VISEME_OF and c.read == NOTHING)
-    more = sum(c.times for c in confusions if c.said == NOTHING and c.read in VISEME_OF)
+    out = sum(c.count for c in confusions if c.reference in VISEME_OF and c.hypothesis == NOTHING)
+    more = sum(c.count for c in confusions if c.reference == NOTHING and c.hypothesis in VISEME_OF)
     sentences = []
     if others:
         sentences.append(
-            f"{alike} of {others} letters that were read as others ({percent(alike / others)}) look the same on the "
-            "lips: p, b and m are one mouth shape, as are t, d and n, or f and v. Only the words around can tell these "
-            "apart."
+            f"{alike} of {others} substituted letters ({percent(alike / others)}) look the same on the lips as their "
+            "substitute: p, b and m are one mouth shape, as are t, d and n, or f and v. Only the words around tell "
+            "these apart."
         )
     if out or more:
         besides = "Besides, " if others else ""
-        sentences.append(f"{besides}{out} letter{'s were' if out != 1 else ' was'} left out and {more} put in.")
+        sentences.append(f"{besides}{out} letter{'s were' if out != 1 else ' was'} deleted and {more} inserted.")
     return " ".join(sentences)
 
 
 def search_for(confusion: Confusion) -> str:
     """The search of `dashboard.errors.clip_filter` that finds the clips of a confusion of letters or of visemes."""
-    said, read = ("" if side == NOTHING else side for side in (confusion.said, confusion.read))
-    return f"/{said}>{read}"
+    sides = (confusion.reference, confusion.hypothesis)
+    return "/" + ">".join("" if side == NOTHING else side for side in sides)
 
 
 def regressions(
-    a: Mapping[str, Comparison], b: Mapping[str, Comparison], reference: Callable[[str], str]
+    a: Mapping[str, ClipEdits], b: Mapping[str, ClipEdits], reference: Callable[[str], str]
 ) -> list[dict[str, Any]]:
-    """A row per clip that both have read and not equally well: ΔWER and ΔCER of B against A, the worst for B first."""
+    """A row per clip of both with different errors: ΔWER and ΔCER of B against A, the worst for B first."""
     rows = [
         {
             "clip": clip,

@@ -1,7 +1,7 @@
 """Which word was read as which: of all alignments with the fewest word edits the one with the fewest letter edits.
 
-`by c seven`, read as `by nivne`, takes two word edits whichever way it is aligned. That `c` was left out and `seven`
-read as `nivne` costs 5 letters, that `c` was read as `nivne` and `seven` left out costs 10.
+`by c seven`, read as `by nivne`, takes two word edits whichever way it is aligned. To delete `c` and
+replace `seven` by `nivne` costs 5 letters, to replace `c` by `nivne` and delete `seven` costs 10.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ WORD = 1 << 20  # the cost of a word edit in letter edits: more than any sentenc
 Pair = tuple[str, str]
 
 
-def align(truth: Sequence[str], said: Sequence[str]) -> list[Pair]:
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
     """Pairs of words; the side that has no word is empty. Where several are as good, words pair up from the left."""
-    costs = _costs(truth, said)
+    costs = _costs(reference, hypothesis)
     pairs, i, j = [], 0, 0
-    while i < len(truth) or j < len(said):
-        left, right = truth[i : i + 1], said[j : j + 1]
+    while i < len(reference) or j < len(hypothesis):
+        left, right = reference[i : i + 1], hypothesis[j : j + 1]
         if left and right and costs[i][j] == costs[i + 1][j + 1] + _replacing(left[0], right[0]):
             pairs.append((left[0], right[0]))
             i, j = i + 1, j + 1
@@ -30,20 +30,20 @@ def align(truth: Sequence[str], said: Sequence[str]) -> list[Pair]:
     return pairs
 
 
-def _costs(truth: Sequence[str], said: Sequence[str]) -> list[list[int]]:
+def _costs(reference: Sequence[str], hypothesis: Sequence[str]) -> list[list[int]]:
     """(words + 1, words + 1): the least cost from each place in both sentences to their ends."""
-    put_in = [WORD + len(word) for word in said]
+    inserted = [WORD + len(word) for word in hypothesis]
     row = [0]
-    for cost in reversed(put_in):
+    for cost in reversed(inserted):
         row.append(row[-1] + cost)
     row.reverse()
     rows = [row]
-    for left in reversed(truth):
-        below, left_out = row, WORD + len(left)
-        least = below[-1] + left_out
+    for left in reversed(reference):
+        below, deleted = row, WORD + len(left)
+        least = below[-1] + deleted
         row = [least]
-        for j in range(len(said) - 1, -1, -1):
-            least = min(below[j + 1] + _replacing(left, said[j]), below[j] + left_out, least + put_in[j])
+        for j in range(len(hypothesis) - 1, -1, -1):
+            least = min(below[j + 1] + _replacing(left, hypothesis[j]), below[j] + deleted, least + inserted[j])
             row.append(least)
         row.reverse()
         rows.append(row)

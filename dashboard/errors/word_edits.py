@@ -22,7 +22,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ClipEdits:
     """A hypothesis against its reference, both reduced to letters: the alignments of words and of letters, and
     counts of edits. Of the alignments of words with as few edits it is the one with the fewest edits of letters."""
 
@@ -47,31 +47,31 @@ def rate(edits: int, length: int) -> float:
     return edits / max(length, 1)
 
 
-def compare_all(references: Sequence[str], hypotheses: Sequence[str]) -> list[Comparison]:
+def clip_edits(references: Sequence[str], hypotheses: Sequence[str]) -> list[ClipEdits]:
     """Each hypothesis against its reference as given, under the protocol `letters`."""
     if not references:
         return []
-    truth, said = [letters(text) for text in references], [letters(text) for text in hypotheses]
-    words, chars = jiwer.process_words(truth, said), jiwer.process_characters(truth, said)
+    sides = [letters(text) for text in references], [letters(text) for text in hypotheses]
+    words, chars = jiwer.process_words(*sides), jiwer.process_characters(*sides)
     rows = zip(
         *(words.references, words.hypotheses, words.alignments),
         *(chars.references, chars.hypotheses, chars.alignments),
         strict=True,
     )
     return [
-        Comparison(
-            edits=_word_edits(steps, true_words, said_words),
-            letter_edits=tuple(edit for chunk in char_steps for edit in _edits(chunk, true_chars, said_chars)),
+        ClipEdits(
+            edits=_word_edits(steps, ref_words, hyp_words),
+            letter_edits=tuple(edit for chunk in char_steps for edit in _edits(chunk, ref_chars, hyp_chars)),
             word_edits=sum(_count(chunk) for chunk in steps),
-            words=len(true_words),
+            words=len(ref_words),
             char_edits=sum(_count(chunk) for chunk in char_steps),
-            chars=len(true_chars),
+            chars=len(ref_chars),
         )
-        for true_words, said_words, steps, true_chars, said_chars, char_steps in rows
+        for ref_words, hyp_words, steps, ref_chars, hyp_chars, char_steps in rows
     ]
 
 
-def corpus_rates(comparisons: Sequence[Comparison]) -> tuple[float, float]:
+def corpus_rates(comparisons: Sequence[ClipEdits]) -> tuple[float, float]:
     """WER and CER over several clips: all edits over all reference lengths."""
     return (
         rate(sum(c.word_edits for c in comparisons), sum(c.words for c in comparisons)),
@@ -79,22 +79,22 @@ def corpus_rates(comparisons: Sequence[Comparison]) -> tuple[float, float]:
     )
 
 
-def _word_edits(steps: Sequence[jiwer.AlignmentChunk], truth: list[str], said: list[str]) -> tuple[Edit, ...]:
+def _word_edits(steps: Sequence[jiwer.AlignmentChunk], reference: list[str], hypothesis: list[str]) -> tuple[Edit, ...]:
     """The alignment of jiwer, whose order of ties says nothing of the letters, where there is but one edit."""
     if sum(map(_count, steps)) < 2:
-        return tuple(edit for chunk in steps for edit in _edits(chunk, truth, said))
-    return tuple(Edit(_kind(a, b), a, b) for a, b in align(truth, said))
+        return tuple(edit for chunk in steps for edit in _edits(chunk, reference, hypothesis))
+    return tuple(Edit(_kind(a, b), a, b) for a, b in align(reference, hypothesis))
 
 
-def _kind(truth: str, said: str) -> Kind:
-    if truth == said:
+def _kind(reference: str, hypothesis: str) -> Kind:
+    if reference == hypothesis:
         return "equal"
-    return "substitute" if truth and said else "delete" if truth else "insert"
+    return "substitute" if reference and hypothesis else "delete" if reference else "insert"
 
 
-def _edits(chunk: jiwer.AlignmentChunk, truth: list[str], said: list[str]) -> list[Edit]:
-    left = truth[chunk.ref_start_idx : chunk.ref_end_idx]
-    right = said[chunk.hyp_start_idx : chunk.hyp_end_idx]
+def _edits(chunk: jiwer.AlignmentChunk, reference: list[str], hypothesis: list[str]) -> list[Edit]:
+    left = reference[chunk.ref_start_idx : chunk.ref_end_idx]
+    right = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
     length = max(len(left), len(right))  # one side is empty in a deletion or an insertion
     pairs = zip(left or [""] * length, right or [""] * length, strict=True)
     return [Edit(cast(Kind, chunk.type), a, b) for a, b in pairs]

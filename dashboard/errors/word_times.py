@@ -1,4 +1,4 @@
-"""When words are said: from a clip's alignment, and from the posteriors of a peer."""
+"""Word times: of the reference from a clip's alignment, of a hypothesis from the posteriors of a peer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SILENCES = ("sil", "sp", "")
 
 @dataclass(frozen=True)
 class TimedWord:
-    """A word and its time in seconds from the clip's begin."""
+    """A word and its time in seconds from the start of the clip."""
 
     text: str
     start: float
@@ -25,7 +25,7 @@ class TimedWord:
 
 
 def aligned_words(clip: Clip) -> tuple[TimedWord, ...]:
-    """The clip's words in the order in which they are said; silences are left out."""
+    """The reference's words in their order, without silences."""
     words = [(word, first, end) for word, first, end in clip.words if word.strip() not in SILENCES]
     return tuple(TimedWord(w.strip(), first / clip.fps, end / clip.fps) for w, first, end in words)
 

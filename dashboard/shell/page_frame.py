@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import cache
 from dashboard.analysis.matched_pairs import clips_of, together
-from dashboard.analysis.sweep_progress import to_open
+from dashboard.analysis.sweep_progress import initial_sweep
 from dashboard.server_settings import TRACKING_VARIABLE
 from dashboard.shell import query_params
 from dashboard.tracking.records import NothingTracked, Sweep, Trial, public_uri
@@ -27,7 +27,7 @@ Named = TypeVar("Named")
 log = logging.getLogger(__name__)
 
 
-class Nothing(Exception):
+class NothingToShow(Exception):
     """There is nothing to show yet: what is missing, and the command that makes it."""
 
     def __init__(self, message: str, command: str) -> None:
@@ -36,7 +36,7 @@ class Nothing(Exception):
 
 
 def show(title: str, body: Callable[[], None]) -> None:
-    """Draw a page; wrong input is said in its own words, a fault of ours in the server's log."""
+    """Draw a page; wrong input is reported in a sentence, a fault of ours in the server's log."""
     st.html(STYLE)
     st.title(title)
     if st.session_state.get(query_params.PAGE) != title:
@@ -44,7 +44,7 @@ def show(title: str, body: Callable[[], None]) -> None:
     with query_params.address(title):
         try:
             body()
-        except Nothing as missing:
+        except NothingToShow as missing:
             st.info(plain(str(missing)), icon=":material/info:")
             st.code(missing.command, language="bash")
         except LipkdError as error:
@@ -62,7 +62,7 @@ def tracking_uri() -> str:
 
 
 def choose_sweep() -> Sweep:
-    """The sweep chosen in the sidebar; raises Nothing when there is none, or none of its trials has begun."""
+    """The sweep chosen in the sidebar; raises NothingToShow when there is none, or none of its trials has begun."""
     sweep, _, _ = _sidebar()
     _begun([sweep])
     return sweep
@@ -70,12 +70,12 @@ def choose_sweep() -> Sweep:
 
 def choose_trials() -> tuple[str, list[Trial]]:
     """The trials of the sweep chosen in the sidebar and of those laid over it, the best first, and what they are called
-    together. Raises Nothing as `choose_sweep` does."""
+    together. Raises NothingToShow as `choose_sweep` does."""
     sweep, by_label, place = _sidebar()
     others = [label for label, other in by_label.items() if other is not sweep]
-    told = "Trials of several sweeps in one table and one chart."
+    help_text = "Trials of several sweeps in one table and one chart."
     also = (
-        query_params.several(place, "And trials of", others, key="also", placeholder="no other", help=told)
+        query_params.several(place, "And trials of", others, key="also", placeholder="no other", help=help_text)
         if others
         else []
     )
@@ -92,7 +92,7 @@ def _begun(sweeps: Sequence[Sweep]) -> list[Trial]:
     """The trials of these sweeps, one sweep after the other."""
     lists = [cache.trials(tracking_uri(), sweep) for sweep in sweeps]
     if not any(lists):
-        raise Nothing(
+        raise NothingToShow(
             f"The sweep {sweeps[0].name} has no trial yet; trials appear as they start. To bring in others:",
             "lipkd sync",
         )
@@ -107,11 +107,11 @@ def _sidebar() -> tuple[Sweep, dict[str, Sweep], DeltaGenerator]:
     bottom.button("Refresh", icon=":material/refresh:", on_click=cache.forget, help="Read MLflow again now.")
     bottom.caption(f"MLflow: {plain(public_uri(uri))}")
     if not by_label:
-        raise Nothing("There is no sweep here yet. A small one, on synthetic clips:", FIRST_COMMAND)
+        raise NothingToShow("There is no sweep here yet. A small one, on synthetic clips:", FIRST_COMMAND)
     names = list(by_label)
     first = names[0]
-    if not query_params.stands("sweep", names):
-        opens = to_open(list(by_label.values()), lambda sweep: cache.trials(uri, sweep))
+    if not query_params.has_option("sweep", names):
+        opens = initial_sweep(list(by_label.values()), lambda sweep: cache.trials(uri, sweep))
         first = next(name for name in names if by_label[name] is opens)
     return by_label[query_params.select(top, "Sweep", names, key="sweep", default=first) or first], by_label, top
 

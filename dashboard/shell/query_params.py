@@ -45,42 +45,48 @@ def _leave_widgets() -> None:
 
 
 def select(
-    place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, default: str | None, **looks: Any
+    place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, default: str | None, **more: Any
 ) -> str | None:
     """A menu; with `default` None it can be left empty."""
     _seed(key, options, [default] if default else [], many=False)
-    return _keep(key, place.selectbox(label, options, key=key, index=0 if default else None, **looks))
+    return _keep(key, place.selectbox(label, options, key=key, index=0 if default else None, **more))
 
 
-def one_of(place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, default: str, **looks: Any) -> str:
+def one_of(place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, default: str, **more: Any) -> str:
     """All options side by side, one of them chosen."""
     _seed(key, options, [default], many=False)
-    value = place.segmented_control(label, options, key=key, required=True, **looks)
+    value = place.segmented_control(label, options, key=key, required=True, **more)
     return _keep(key, value or default) or default
 
 
-def radio(place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, **looks: Any) -> str:
+def radio(place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, **more: Any) -> str:
     """Options one below the other, the first one chosen at first."""
     _seed(key, options, list(options[:1]), many=False)
-    return _keep(key, place.radio(label, options, key=key, **looks)) or options[0]
+    return _keep(key, place.radio(label, options, key=key, **more)) or options[0]
 
 
 def several(
-    place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, default: Sequence[str] = (), **looks: Any
+    place: DeltaGenerator,
+    label: str,
+    options: Sequence[str],
+    *,
+    key: str,
+    default: Sequence[str] = (),
+    **more: Any,
 ) -> list[str]:
     """Any number of options; `default` is what is chosen at first."""
     _seed(key, options, list(default), many=True)
-    values: list[str] = place.multiselect(label, options, key=key, **looks)
+    values: list[str] = place.multiselect(label, options, key=key, **more)
     _record(key, values)
     return values
 
 
-def asked(key: str) -> bool:
-    """Whether anything is chosen under a key, by the reader, the address or before: what is empty need not be drawn."""
+def has_value(key: str) -> bool:
+    """Whether anything is chosen under a key, now or before: what is empty need not be drawn."""
     return bool(_counting(key)) or key in st.session_state
 
 
-def stands(key: str, options: Collection[str]) -> bool:
+def has_option(key: str, options: Collection[str]) -> bool:
     """Whether one of the options is chosen under a key already, so that its default does not count."""
     return any(value in options for value in _counting(key) or ())
 
@@ -91,13 +97,13 @@ def add(key: str, values: Sequence[str]) -> None:
     st.session_state[key] = [*before, *(value for value in values if value not in before)]
 
 
-def text(place: DeltaGenerator, label: str, *, key: str, **looks: Any) -> str:
+def text(place: DeltaGenerator, label: str, *, key: str, **more: Any) -> str:
     """A field for words of the reader's own."""
     state = st.session_state
     before = "".join((_counting(key) or [])[:1])[:LONGEST_TEXT]
     if state.get(key) != before:
         state[key] = before
-    return _keep(key, place.text_input(label, key=key, max_chars=LONGEST_TEXT, **looks)) or ""
+    return _keep(key, place.text_input(label, key=key, max_chars=LONGEST_TEXT, **more)) or ""
 
 
 def _seed(key: str, options: Sequence[str], default: list[str], *, many: bool) -> None:
@@ -115,13 +121,13 @@ def _seed(key: str, options: Sequence[str], default: list[str], *, many: bool) -
 
 
 def _counting(key: str) -> list[str] | None:
-    """The values that the reader, the address or the session ask for; None when nobody has asked yet."""
+    """The values that the reader, the address or the session ask for; None when none of them does."""
     state = st.session_state
     kept: list[str] | None = state.setdefault(KEPT, {}).get(key)
-    asked = st.query_params.get_all(key)
+    requested = st.query_params.get_all(key)
     touched = key in state and _listed(state[key]) != kept
-    if asked and not touched and asked != state.setdefault(SENT, {}).get(key):
-        return asked
+    if requested and not touched and requested != state.setdefault(SENT, {}).get(key):
+        return requested
     return _listed(state[key]) if key in state else kept
 
 

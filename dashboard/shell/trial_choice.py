@@ -1,4 +1,4 @@
-"""The trials that Replay and Errors look at: A, perhaps B, and whose reading of each counts."""
+"""The trials on the pages Replay and Errors: A, perhaps B, and of each the peer (or ensemble) whose output counts."""
 
 import contextlib
 from collections.abc import Mapping
@@ -8,32 +8,34 @@ import streamlit as st
 
 from dashboard import cache
 from dashboard.analysis.sweep_progress import COMPLETE
-from dashboard.errors.word_edits import Comparison, corpus_rates
+from dashboard.errors.word_edits import ClipEdits, corpus_rates
 from dashboard.notation import percent
 from dashboard.shell import page_frame, query_params
 from dashboard.tracking.records import Prediction, Trial
 from lipkd.errors import LipkdError
 
-TRIED = 5  # trials whose predictions are looked for
+TRIED = 5  # trials whose predictions are asked of MLflow
 
 
 @dataclass(frozen=True)
-class Reader:
-    """A trial on a page, `A` or `B`, and the peer (or ensemble) of it that is looked at."""
+class ChosenTrial:
+    """A trial on a page, `A` or `B`, and the output of it that counts: `peer 0` …, or `ensemble`."""
 
     letter: str
     trial: Trial
     predictions: dict[str, Prediction]
-    comparisons: dict[str, dict[str, Comparison]]  # voice, clip id
-    voice: str
+    edits_by_output: dict[str, dict[str, ClipEdits]]  # output, clip id
+    output: str
 
     @property
-    def now(self) -> dict[str, Comparison]:
-        return self.comparisons[self.voice]
+    def edits(self) -> dict[str, ClipEdits]:
+        """Of the chosen output, by clip id."""
+        return self.edits_by_output[self.output]
 
     def text(self, clip_id: str) -> str:
-        said = self.predictions[clip_id]
-        return said.ensemble if self.voice == "ensemble" else said.hypotheses[int(self.voice.removeprefix("peer "))]
+        """The hypothesis of the chosen output."""
+        found = self.predictions[clip_id]
+        return found.ensemble if self.output == "ensemble" else found.hypotheses[int(self.output.removeprefix("peer "))]
 
 
 def trials_with_results() -> dict[str, Trial]:
@@ -46,45 +48,46 @@ def trials_with_results() -> dict[str, Trial]:
     return labels
 
 
-def choose_readers(labels: Mapping[str, Trial]) -> list[Reader]:
-    """Trial A, and B if one is chosen; the best one that can be looked at is A at first."""
+def choose_a_and_b(labels: Mapping[str, Trial]) -> list[ChosenTrial]:
+    """Trial A, and B if one is chosen; the best one with predictions is A at first."""
     names = list(labels)
-    best = names[0] if query_params.stands("a", names) else best_to_look_at(labels)
+    best = names[0] if query_params.has_option("a", names) else best_with_predictions(labels)
     first, second = st.columns(2)
     a = query_params.select(first, "Trial A", names, key="a", default=best) or best
     b = query_params.select(second, "Trial B", names, key="b", default=None, placeholder="none")
-    return [reader("A", labels[a])] + ([reader("B", labels[b])] if b else [])
+    return [with_predictions("A", labels[a])] + ([with_predictions("B", labels[b])] if b else [])
 
 
-def best_to_look_at(labels: Mapping[str, Trial]) -> str:
-    """The best trial whose predictions are there, by its label: they come when a trial ends. Raises Nothing when there
-    is none."""
+def best_with_predictions(labels: Mapping[str, Trial]) -> str:
+    """The label of the best trial whose predictions are there: they come when a trial ends. Raises NothingToShow when
+    there is none."""
     for name in sorted(labels, key=lambda name: labels[name].state not in COMPLETE)[:TRIED]:
         with contextlib.suppress(cache.NoPredictions):
             cache.predictions(page_frame.tracking_uri(), labels[name].run_id, labels[name].best_epoch)
             return name
-    raise page_frame.Nothing(
+    raise page_frame.NothingToShow(
         "No trial of this sweep has its predictions in MLflow yet: they come when a trial ends. To bring in those of "
         "trials that have ended elsewhere:",
         "lipkd sync",
     )
 
 
-def reader(letter: str, trial: Trial) -> Reader:
-    """A trial with its predictions; raises LipkdError when it has none. The lowest WER speaks first."""
+def with_predictions(letter: str, trial: Trial) -> ChosenTrial:
+    """A trial with its predictions; raises LipkdError when it has none. The output with the lowest WER is
+    chosen at first."""
     uri = page_frame.tracking_uri()
     try:
         predictions = cache.predictions(uri, trial.run_id, trial.best_epoch)
     except cache.NoPredictions as reason:
-        raise LipkdError(f"Trial {trial.name} cannot be looked at: {reason}.") from reason
-    said = cache.comparisons(uri, trial.run_id, trial.best_epoch)
+        raise LipkdError(f"Trial {trial.name} cannot be shown: {reason}.") from reason
+    found = cache.edits_by_output(uri, trial.run_id, trial.best_epoch)
     ids = [prediction.clip_id for prediction in predictions]
-    voices = sorted(said, key=lambda voice: (voice == "ensemble", corpus_rates(said[voice])))
-    by_voice = [said[voice] for voice in voices]
-    voice = voices[0]
-    if len(voices) > 1:
-        told = [f"WER {percent(wer)}, CER {percent(cer)}" for wer, cer in map(corpus_rates, by_voice)]
-        key = f"voice_{letter.lower()}"
-        voice = query_params.radio(st.sidebar.container(), f"Trial {letter}: who reads", voices, key=key, captions=told)
-    by_clip = {name: dict(zip(ids, rows, strict=True)) for name, rows in said.items()}
-    return Reader(letter, trial, dict(zip(ids, predictions, strict=True)), by_clip, voice)
+    outputs = sorted(found, key=lambda output: (output == "ensemble", corpus_rates(found[output])))
+    by_output = [found[output] for output in outputs]
+    output = outputs[0]
+    if len(outputs) > 1:
+        rates = [f"WER {percent(wer)}, CER {percent(cer)}" for wer, cer in map(corpus_rates, by_output)]
+        key = f"output_{letter.lower()}"
+        output = query_params.radio(st.sidebar.container(), f"Trial {letter}: output", outputs, key=key, captions=rates)
+    by_clip = {name: dict(zip(ids, rows, strict=True)) for name, rows in found.items()}
+    return ChosenTrial(letter, trial, dict(zip(ids, predictions, strict=True)), by_clip, output)

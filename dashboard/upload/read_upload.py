@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.errors.word_times import TimedWord
 from dashboard.server_settings import MOST_MB
+from lipkd.ctc.hypothesis import Hypothesis, Word
 from lipkd.data.store import Frames
 from lipkd.errors import LipkdError
 
@@ -38,17 +38,14 @@ _turns = threading.BoundedSemaphore(AT_A_TIME)
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a model read from a video: the text, how sure it is of it (0–1), each word with its time and confidence.
+class UploadResult:
+    """A model's hypothesis of a video, and what it was made from.
 
-    `frames` (T, H, W, C) are the mouth crops that it saw, at `fps`; `posteriors` (1, T, V) belong to `symbols`, the
+    `frames` (T, H, W, C) are the mouth crops, at `fps`; `posteriors` (1, T, V) belong to `symbols`, the
     blank first. `face` is the video as MP4, None where there is only a mouth to show, for the reason in `note`.
     """
 
-    text: str
-    confidence: float
-    words: tuple[TimedWord, ...]
-    confidences: tuple[float, ...]
+    hypothesis: Hypothesis
     srt: str
     vtt: str
     symbols: tuple[str, ...]
@@ -60,8 +57,8 @@ class Heard:
     note: str
 
 
-def read_upload(name: str, content: bytes, model: Path, *, patience: float = PATIENCE_S) -> Heard:
-    """What the model in the folder `model` reads from a video; of its `name` nothing but the end counts.
+def read_upload(name: str, content: bytes, model: Path, *, patience: float = PATIENCE_S) -> UploadResult:
+    """Read a video with the model in the folder `model`; of the video's `name` nothing but the end counts.
 
     Raises LipkdError when it is no video that can be read, or reading it takes longer than `patience` seconds.
     """
@@ -79,7 +76,7 @@ def read_upload(name: str, content: bytes, model: Path, *, patience: float = PAT
             video = Path(folder) / f"video.{suffix}"
             video.write_bytes(content)
             _work(video, model, patience)
-            return _heard(Path(folder))
+            return _result(Path(folder))
     finally:
         _turns.release()
 
@@ -114,7 +111,7 @@ def environment() -> Mapping[str, str]:
     return dict(os.environ) | {"PYTHONPATH": path}
 
 
-def _heard(folder: Path) -> Heard:
+def _result(folder: Path) -> UploadResult:
     try:
         answer: dict[str, Any] = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -124,12 +121,9 @@ def _heard(folder: Path) -> Heard:
     if "fault" in answer:
         log.error("the reading of a video failed\n%s", answer["fault"])
         raise RuntimeError("the reading of a video failed")
-    said, face = answer["said"], folder / FACE
-    return Heard(
-        text=said["text"],
-        confidence=said["confidence"],
-        words=tuple(TimedWord(word["text"], word["start"], word["end"]) for word in said["words"]),
-        confidences=tuple(word["confidence"] for word in said["words"]),
+    found, face = answer["hypothesis"], folder / FACE
+    return UploadResult(
+        hypothesis=Hypothesis(**found | {"words": tuple(Word(**word) for word in found["words"])}),
         srt=answer["srt"],
         vtt=answer["vtt"],
         symbols=("blank", *answer["alphabet"]),

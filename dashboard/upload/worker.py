@@ -48,7 +48,7 @@ def main(video: Path, model: Path) -> None:
 def read(video: Path, model: Path) -> dict[str, Any]:
     """Read the video; raises LipkdError when it cannot be read."""
     width = _check(video)
-    # Seconds, which who uploads something else need not wait.
+    # Imported late: slow, and needless for a file that is refused.
     from lipkd.ctc.options import DecodingOptions
     from lipkd.ctc.subtitles import srt, vtt
     from lipkd.deployment.lipreader import LipReader
@@ -60,15 +60,15 @@ def read(video: Path, model: Path) -> dict[str, Any]:
         raise _too_long()
     options = DecodingOptions.of(tta=True)  # an unseen speaker
     logits, lengths = reader.logits([frames], options)
-    (said,) = reader.hypotheses(logits, lengths, options)
+    (hypothesis,) = reader.hypotheses(logits, lengths, options)
     folder = video.parent
     np.save(folder / POSTERIORS, logits.float().softmax(-1).half().numpy())
     np.save(folder / FRAMES, frames)
     face, sound, note = _play(video, width, len(frames), reader.fps)
     return {
-        "said": said.to_json(),
-        "srt": srt(said),
-        "vtt": vtt(said),
+        "hypothesis": hypothesis.to_json(),
+        "srt": srt(hypothesis),
+        "vtt": vtt(hypothesis),
         "alphabet": reader.card["alphabet"],
         "fps": reader.fps,
         "face": face,
@@ -78,7 +78,7 @@ def read(video: Path, model: Path) -> dict[str, Any]:
 
 
 def _check(video: Path) -> int:
-    """The width of the pictures; raises LipkdError for what is no video, or says itself that it is too much."""
+    """The width of the pictures; raises LipkdError for what is no video, or is too large."""
     try:
         with open_video(video) as opened:
             width, height = shown_size(opened.stream)

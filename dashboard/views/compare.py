@@ -28,11 +28,11 @@ def page() -> None:
     _, trials = page_frame.choose_trials()
     colours = charts.group_colours(trials)
     left, right = st.columns([1, 4], vertical_alignment="top")
-    told = "A setting is all trials that differ in nothing but the seed: its curve is their mean."
-    by = query_params.one_of(left, "Curves of", [TRIALS, SETTINGS], key="of", default=TRIALS, help=told)
+    help_text = "A setting is all trials that differ in nothing but the seed: its curve is their mean."
+    by = query_params.one_of(left, "Curves of", [TRIALS, SETTINGS], key="of", default=TRIALS, help=help_text)
     found = settings(trials)
     chosen = chosen_settings(right, found, colours) if by == SETTINGS else chosen_trials(right, trials, colours)
-    judged(found)
+    pair_verdict(found)
     against_baseline(trials, colours)
     if len(chosen) > 1:
         differences(chosen)
@@ -78,11 +78,11 @@ def chosen_settings(place: DeltaGenerator, found: Sequence[Setting], colours: Ma
 
 def suggested(labels: dict[str, Trial]) -> list[str]:
     """The best trial of every group and width, eight at most."""
-    seen: dict[tuple[str, str], str] = {}
+    best: dict[tuple[str, str], str] = {}
     for label, trial in labels.items():
         if trial.best_wer is not None:
-            seen.setdefault((trial.group, trial.width), label)
-    return list(seen.values())[:8]
+            best.setdefault((trial.group, trial.width), label)
+    return list(best.values())[:8]
 
 
 Rows = Callable[[Callable[[Trial], Curve], float], list[dict[str, Any]]]
@@ -116,7 +116,7 @@ def curve(trials: Sequence[Trial], rows: Rows, draw: Draw, metric: str, title: s
         st.info(f"None of these trials has reported {page_frame.plain(metric)} yet.")
 
 
-def judged(found: Sequence[Setting]) -> None:
+def pair_verdict(found: Sequence[Setting]) -> None:
     """Whether one setting is better than another or only luckier: `lipkd compare` in its words."""
     by_label = {setting.label: setting for setting in found if any(t.state == "finished" for t in setting.trials)}
     if len(by_label) < 2:
@@ -131,11 +131,11 @@ def judged(found: Sequence[Setting]) -> None:
     other = query_params.select(right, "against", rest, key="other", default=second) or second
     sides = [[t for t in by_label[label].trials if t.state == "finished"] for label in (one, other)]
     a, b = ([(trial.run_id, trial.best_epoch) for trial in side] for side in sides)
-    said, refused = cache.verdict(page_frame.tracking_uri(), a, b, [trial for side in sides for trial in side])
+    sentences, refused = cache.verdict(page_frame.tracking_uri(), a, b, [trial for side in sides for trial in side])
     if refused:
-        st.info(page_frame.plain(f"These two cannot be judged: {refused}."), icon=":material/balance:")
+        st.info(page_frame.plain(f"These two cannot be compared: {refused}."), icon=":material/balance:")
         return
-    st.html(transcript_html.sentences(said))
+    st.html(transcript_html.sentences(sentences))
     st.caption(
         "Paired over seeds and clips, as `lipkd compare` does it. With three seeds or more, chance alone makes the "
         "interval exclude 0 in at most 6 of 100 comparisons; one seed shows nothing."
@@ -147,8 +147,8 @@ def against_baseline(trials: Sequence[Trial], colours: Mapping[str, str]) -> Non
     st.subheader("Against the baseline at equal width")
     known = groups(trials)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    told = "Vanilla is one peer that learns alone; independent with as many peers is the stricter control."
-    baseline = query_params.one_of(left, "Baseline", known, key="baseline", default=known[0], help=told)
+    help_text = "Vanilla is one peer that learns alone; independent with as many peers is the stricter control."
+    baseline = query_params.one_of(left, "Baseline", known, key="baseline", default=known[0], help=help_text)
     rate = query_params.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
     found = gains(trials, baseline)
     if not found:

@@ -17,7 +17,7 @@ from dashboard.errors.confusions import VISEME_OF, Confusion
 from dashboard.errors.word_edits import corpus_rates
 from dashboard.notation import percent
 from dashboard.shell import page_frame, query_params
-from dashboard.shell.trial_choice import Reader, choose_readers, trials_with_results
+from dashboard.shell.trial_choice import ChosenTrial, choose_a_and_b, trials_with_results
 from dashboard.tracking.records import Trial
 from lipkd.errors import LipkdError
 from lipkd.text import letters
@@ -41,17 +41,17 @@ def page() -> None:
         over_trials(chosen, len(labels))
     else:
         with whose:
-            readers = choose_readers(labels)
-            summary(readers)
-        of_a_trial(part, readers)
+            chosen_trials = choose_a_and_b(labels)
+            rates_of_each(chosen_trials)
+        of_a_trial(part, chosen_trials)
     st.caption("Click a row or a cell to see its clips in Replay.")
 
 
-def of_a_trial(part: str, readers: Sequence[Reader]) -> None:
-    """What A (and B) got wrong."""
-    a = readers[0]
+def of_a_trial(part: str, chosen_trials: Sequence[ChosenTrial]) -> None:
+    """What A (and B) have wrong."""
+    a = chosen_trials[0]
     if part == "A against B":
-        against(readers)
+        against(chosen_trials)
     elif part in ("letters", "mouth shapes"):
         confused(a, of_visemes=part == "mouth shapes")
     elif part == "words":
@@ -60,17 +60,17 @@ def of_a_trial(part: str, readers: Sequence[Reader]) -> None:
         rates(a, part)
 
 
-def summary(readers: Sequence[Reader]) -> None:
+def rates_of_each(chosen_trials: Sequence[ChosenTrial]) -> None:
     """Each trial in a sentence."""
-    told = []
-    for r in readers:
-        wer, cer = corpus_rates(list(r.now.values()))
-        wrong = sum(c.word_edits > 0 for c in r.now.values())
-        told.append(
-            f"{r.letter}, {r.voice}: WER {percent(wer)}, CER {percent(cer)}; {wrong} of {len(r.now)} clips are not "
-            "read word for word."
+    sentences = []
+    for r in chosen_trials:
+        wer, cer = corpus_rates(list(r.edits.values()))
+        wrong = sum(c.word_edits > 0 for c in r.edits.values())
+        sentences.append(
+            f"{r.letter}, {r.output}: WER {percent(wer)}, CER {percent(cer)}; {wrong} of {len(r.edits)} clips have an "
+            "error."
         )
-    st.html(transcript_html.sentences(told))
+    st.html(transcript_html.sentences(sentences))
 
 
 def replay(**choices: Any) -> None:
@@ -80,15 +80,15 @@ def replay(**choices: Any) -> None:
     st.switch_page("views/replay.py")
 
 
-def confused(a: Reader, *, of_visemes: bool) -> None:
+def confused(a: ChosenTrial, *, of_visemes: bool) -> None:
     """Letters or mouth shapes that were read as others: a map, and a list of the commonest."""
     of = VISEME_OF if of_visemes else None
-    found = confusions.letter_confusions(a.now.values(), of)
+    found = confusions.letter_confusions(a.edits.values(), of)
     if not found:
         st.success("Every letter is right.")
         return
-    if told := confusions.letters_told(confusions.letter_confusions(a.now.values())):
-        st.html(transcript_html.sentences([told]))
+    if text := confusions.letters_summary(confusions.letter_confusions(a.edits.values())):
+        st.html(transcript_html.sentences([text]))
     left, right = st.columns([7, 4], gap="medium")
     with left:
         chart = charts.confusion_map(found, dark=page_frame.is_dark())
@@ -97,10 +97,11 @@ def confused(a: Reader, *, of_visemes: bool) -> None:
         )
         cells = event["selection"]["cell"]
         if cells:
-            replay(find=confusions.search_for(Confusion(cells[0]["said"], cells[0]["read"], 0)))
+            replay(find=confusions.search_for(Confusion(cells[0]["reference"], cells[0]["hypothesis"], 0)))
     with right:
         rows = pd.DataFrame(
-            {"Said": c.said, "Read": c.read, "Times": c.times, "Kind": kind(c, of_visemes)} for c in found[:MOST]
+            {"Reference": c.reference, "Hypothesis": c.hypothesis, "Count": c.count, "Kind": kind(c, of_visemes)}
+            for c in found[:MOST]
         )
         if (at := clicked(rows, f"confusions {of_visemes}")) is not None:
             replay(find=confusions.search_for(found[at]))
@@ -108,55 +109,57 @@ def confused(a: Reader, *, of_visemes: bool) -> None:
 
 def kind(confusion: Confusion, of_visemes: bool) -> str:
     """In a word or two, what kind of mistake a confusion is."""
-    if confusion.said == confusions.NOTHING:
-        return "put in"
-    if confusion.read == confusions.NOTHING:
-        return "left out"
-    shapes = [c if of_visemes else VISEME_OF.get(c, c) for c in (confusion.said, confusion.read)]
-    return "look alike" if shapes[0] == shapes[1] else "other shape"
+    if confusion.reference == confusions.NOTHING:
+        return "inserted"
+    if confusion.hypothesis == confusions.NOTHING:
+        return "deleted"
+    shapes = [c if of_visemes else VISEME_OF.get(c, c) for c in (confusion.reference, confusion.hypothesis)]
+    return "same mouth shape" if shapes[0] == shapes[1] else "other shape"
 
 
-def words(a: Reader) -> None:
-    rows = confusions.word_rows(a.now.values())
-    shown = pd.DataFrame(rows).rename(columns={"word": "Word", "said": "Said", "wrong": "Wrong", "read as": "Read as"})
-    shown["share"] *= 100
+def words(a: ChosenTrial) -> None:
+    rows = confusions.word_rows(a.edits.values())
+    table = pd.DataFrame(rows).rename(
+        columns={"word": "Word", "count": "Count", "wrong": "Wrong", "hypotheses": "Hypotheses"}
+    )
+    table["share"] *= 100
     number = {"share": st.column_config.NumberColumn("Wrong, %", format="%.0f %%")}
-    if (at := clicked(shown, "words", number)) is not None:
+    if (at := clicked(table, "words", number)) is not None:
         replay(find=misread(rows[at]["word"]))
 
 
-def rates(a: Reader, part: str) -> None:
+def rates(a: ChosenTrial, part: str) -> None:
     """Speakers or sentences, the worst first."""
     name = part.removesuffix("s")
-    of = {clip: said.speaker if name == "speaker" else letters(said.reference) for clip, said in a.predictions.items()}
-    rows = confusions.rates_by([(of[clip], comparison) for clip, comparison in a.now.items()], name)
-    shown = pd.DataFrame(rows)
-    shown[["wer", "cer"]] *= 100
+    of = {clip: p.speaker if name == "speaker" else letters(p.reference) for clip, p in a.predictions.items()}
+    rows = confusions.rates_by([(of[clip], edits) for clip, edits in a.edits.items()], name)
+    table = pd.DataFrame(rows)
+    table[["wer", "cer"]] *= 100
     columns: dict[str, Any] = {key: key.capitalize() for key in (name, "clips", "words")}
     columns |= {key: st.column_config.NumberColumn(key.upper(), format="%.1f %%") for key in ("wer", "cer")}
     columns["wrong"] = st.column_config.NumberColumn("Wrong clips")
-    if (at := clicked(shown, part, columns)) is not None:
+    if (at := clicked(table, part, columns)) is not None:
         group = str(rows[at][name])
         replay(**({"speakers": [group]} if name == "speaker" else {"find": group}))
 
 
-def against(readers: Sequence[Reader]) -> None:
+def against(chosen_trials: Sequence[ChosenTrial]) -> None:
     """Clips that A and B do not read equally well, what B lost first."""
-    if len(readers) < 2:
+    if len(chosen_trials) < 2:
         st.info(
             "Choose a trial B to see which clips it reads worse or better than A.", icon=":material/compare_arrows:"
         )
         return
-    a, b = readers
-    rows = confusions.regressions(a.now, b.now, lambda clip: a.predictions[clip].reference)
+    a, b = chosen_trials
+    rows = confusions.regressions(a.edits, b.edits, lambda clip: a.predictions[clip].reference)
     worse, better = sum(row["delta_wer"] > 0 for row in rows), sum(row["delta_wer"] < 0 for row in rows)
-    both = sum(clip in b.now for clip in a.now)
-    told = f"Of {both} clips that both have read, B reads {worse} worse than A and {better} better."
-    st.html(transcript_html.sentences([told]))
+    both = sum(clip in b.edits for clip in a.edits)
+    counts = f"Of the {both} clips of both, B is worse than A on {worse} and better on {better}."
+    st.html(transcript_html.sentences([counts]))
     if not rows:
         return
-    shown = pd.DataFrame(rows)
-    shown[["wer_a", "wer_b", "delta_wer", "delta_cer"]] *= 100
+    table = pd.DataFrame(rows)
+    table[["wer_a", "wer_b", "delta_wer", "delta_cer"]] *= 100
     number = st.column_config.NumberColumn
     columns = {
         "clip": "Clip",
@@ -164,14 +167,14 @@ def against(readers: Sequence[Reader]) -> None:
         "wer_b": number("WER B", format="%.0f %%"),
         "delta_wer": number("ΔWER", format="%+.0f", help="Points of B above A: above zero B is worse"),
         "delta_cer": number("ΔCER", format="%+.0f"),
-        "reference": "Said",
+        "reference": "Reference",
     }
-    if (at := clicked(shown, "regressions", columns)) is not None:
+    if (at := clicked(table, "regressions", columns)) is not None:
         replay(clip=str(rows[at]["clip"]), order="B worse than A")
 
 
 def narrowed(labels: Mapping[str, Trial]) -> dict[str, Trial]:
-    """The trials that the reader wants to look at, the best first."""
+    """The trials to count, the best first."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         state = query_params.select(st.container(), "Over", [EVERY, FINISHED], key="over", default=EVERY)
         options = groups(list(labels.values()))
@@ -186,38 +189,44 @@ def narrowed(labels: Mapping[str, Trial]) -> dict[str, Trial]:
 
 
 def over_trials(trials: Mapping[str, Trial], of: int) -> None:
-    """Clips by how many of the trials have read them wrong, the hardest first; in all there are `of` trials."""
+    """Clips by how many of the trials have an error in them, the hardest first; in all there are `of` trials."""
     if not trials:
         st.info("No trial fits these filters.", icon=":material/filter_alt_off:")
         return
-    with st.spinner("Collecting what the trials read …"):
-        answers = cache.readings(page_frame.tracking_uri(), [(t.run_id, t.best_epoch) for t in trials.values()])
+    with st.spinner("Collecting the hypotheses of the trials …"):
+        answers = cache.best_peer_hypotheses(
+            page_frame.tracking_uri(), [(t.run_id, t.best_epoch) for t in trials.values()]
+        )
     found = dict(zip(trials, answers, strict=True))
-    read = {label: said for label, said in found.items() if not isinstance(said, LipkdError)}
-    lacking = {label: said for label, said in found.items() if isinstance(said, LipkdError)}
-    if not read:
-        label, reason = next(iter(lacking.items()))
-        raise LipkdError(f"None of these trials can be looked at. Trial {label}: {reason}.")
-    rows = hard_clips.hard_clips(list(read.values()))
-    st.html(transcript_html.sentences([*hard_clips.told(rows, list(read.values()), of), *hard_clips.left_out(lacking)]))
-    names = list(read)
-    shown = pd.DataFrame(hard_clips.table_rows(rows, names))
-    shown[["mean", "lowest"]] *= 100
+    usable = {label: one for label, one in found.items() if not isinstance(one, LipkdError)}
+    missing = {label: one for label, one in found.items() if isinstance(one, LipkdError)}
+    if not usable:
+        label, reason = next(iter(missing.items()))
+        raise LipkdError(f"None of these trials can be shown. Trial {label}: {reason}.")
+    rows = hard_clips.hard_clips(list(usable.values()))
+    st.html(
+        transcript_html.sentences(
+            [*hard_clips.summary(rows, list(usable.values()), of), *hard_clips.unavailable(missing)]
+        )
+    )
+    names = list(usable)
+    table = pd.DataFrame(hard_clips.table_rows(rows, names))
+    table[["mean", "lowest"]] *= 100
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     columns = {
         "clip": text("Clip", pinned=True),
-        "wrong": number("Wrong", help="Trials that did not read it word for word", width=64),
-        "read": number("of", help="Trials that have read it", width=48),
+        "wrong": number("Wrong", help="Trials with an error in it", width=64),
+        "trials": number("of", help="Trials that were validated on it", width=48),
         "mean": number("Mean WER", format="%.0f %%", help="Over the trials", width=84),
-        "lowest": number("Lowest", format="%.0f %%", help="WER of the trial that read it best", width=70),
-        "reference": "Said",
+        "lowest": number("Lowest", format="%.0f %%", help="The lowest WER of a trial on it", width=70),
+        "reference": "Reference",
         "missed": text("Words missed", help="In so many trials"),
-        "hypothesis": text("Read as", help="The commonest wrong reading, by so many trials"),
-        "best": text("Best read by", help="Of several that read it equally well, the one with the lowest WER in all"),
+        "hypothesis": text("Hypothesis", help="The commonest wrong one, with its number of trials"),
+        "best": text("Best trial", help="Of several with equal errors on it, the one with the lowest WER in all"),
     }
-    if (at := clicked(shown, "hardest", columns)) is not None:
+    if (at := clicked(table, "hardest", columns)) is not None:
         best = names[rows[at].best]
-        replay(clip=rows[at].clip, a=best, voice_a=read[best].voice, order="worst first")
+        replay(clip=rows[at].clip, a=best, output_a=usable[best].output, order="worst first")
 
 
 def clicked(rows: pd.DataFrame, key: str, columns: Mapping[str, Any] | None = None) -> int | None:

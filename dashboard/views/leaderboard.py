@@ -9,13 +9,13 @@ import streamlit as st
 
 from dashboard.analysis.matched_pairs import differing, width_value
 from dashboard.analysis.tables import leaderboard_rows
-from dashboard.analysis.tradeoff import COSTS, cost_rows, told
+from dashboard.analysis.tradeoff import COSTS, cost_rows, front_summary
 from dashboard.charts import charts
 from dashboard.notation import duration, percent
 from dashboard.shell import page_frame, query_params
 from dashboard.tracking.mlflow_links import run_link, ui_address
 from dashboard.tracking.records import Trial
-from dashboard.views.leaderboard_details import deeper
+from dashboard.views.leaderboard_details import details
 
 RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble", "wer_best_peer"]
 COST = "cost"
@@ -37,7 +37,7 @@ def page() -> None:
         return
     table(named, chosen, len(pinned))
     figure(chosen, trials)
-    deeper(chosen, trials)
+    details(chosen, trials)
 
 
 def summary(trials: Sequence[Trial]) -> None:
@@ -86,7 +86,7 @@ def filtered(trials: Sequence[Trial]) -> list[Trial]:
 def pins(trials: Sequence[Trial]) -> list[Trial]:
     """Trials that stay on top whatever the filters say; as they are in the address, a link takes them along."""
     labels = page_frame.trial_labels(trials)
-    if not query_params.asked("pins"):
+    if not query_params.has_value("pins"):
         return []
     names = query_params.several(st.container(), "Pinned", list(labels), key="pins", placeholder="none")
     return [labels[name] for name in names]
@@ -96,22 +96,22 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
     """All figures of the trials, the first so many of them pinned; rows can be chosen and taken to the other pages."""
     uri = page_frame.tracking_uri()
     rows = pd.DataFrame(leaderboard_rows(trials))
-    shown = rows.assign(**{name: 100 * rows[name].astype(float) for name in RATES})
-    shown["mlflow"] = [run_link(uri, trial) for trial in trials]
+    table_rows = rows.assign(**{name: 100 * rows[name].astype(float) for name in RATES})
+    table_rows["mlflow"] = [run_link(uri, trial) for trial in trials]
     if pinned:
-        shown.insert(0, "pin", ["★"] * pinned + [""] * (len(shown) - pinned))
+        table_rows.insert(0, "pin", ["★"] * pinned + [""] * (len(table_rows) - pinned))
     if not rows["reason"].any():
-        shown = shown.drop(columns="reason")
+        table_rows = table_rows.drop(columns="reason")
     if rows["sweep"].nunique() == 1:
-        shown = shown.drop(columns="sweep")
+        table_rows = table_rows.drop(columns="sweep")
     mixed = any(trial.peers > 1 for trial in trials)
     event = st.dataframe(
-        shown[[name for name in COLUMNS if name in shown]],
+        table_rows[[name for name in COLUMNS if name in table_rows]],
         hide_index=True,
         key=f"leaderboard {sweep_name}",
         on_select="rerun",
         selection_mode="multi-row",
-        height=min(38 + 35 * len(shown), 560),
+        height=min(38 + 35 * len(table_rows), 560),
         column_config=columns(mixed),
     )
     if mixed:
@@ -152,12 +152,12 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
 
 
 def columns(mixed: bool) -> dict[str, Any]:
-    """The looks of COLUMNS; `mixed` where rates are means over peers. As far as the epochs they fit beside the sidebar
-    of a screen 1440 pixels wide, and those that stay when the others are pushed aside fit on a phone."""
+    """How COLUMNS look; `mixed` where rates are means over peers. As far as the epochs they fit beside the sidebar of a
+    screen 1440 pixels wide; the pinned ones fit on a phone."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
 
-    def rate(label: str, width: int, told: str | None = None, *, pinned: bool = False) -> Any:
-        return number(label, format="%.1f %%", help=told, width=width, pinned=pinned)
+    def rate(label: str, width: int, help_text: str | None = None, *, pinned: bool = False) -> Any:
+        return number(label, format="%.1f %%", help=help_text, width=width, pinned=pinned)
 
     mean = "Lowest val/wer of all epochs: the mean over the trial's peers"
     return {
@@ -203,7 +203,7 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
                 "No trial that is over has both a result and this cost. The size of a network is known where all peers "
                 "have one width."
             )
-        if words := told(chosen, rows, cost):
+        if words := front_summary(chosen, rows, cost):
             st.caption(page_frame.plain(words))
         return
     rate = query_params.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")

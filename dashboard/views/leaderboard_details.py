@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cache
-from dashboard.analysis.importance import FEW, parallel_rows, short, told_from
+from dashboard.analysis.importance import FEW, parallel_rows, short, usable_trials
 from dashboard.analysis.seed_groups import setting_rows, settings
 from dashboard.charts import charts, seed_group_charts
 from dashboard.shell import page_frame, query_params
@@ -18,13 +18,13 @@ MOST_LINES = 300
 MOST_SETTINGS = 40
 
 
-def deeper(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
+def details(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     """One of three views of the chosen trials; `trials` are all of the sweep."""
-    st.subheader("Deeper")
-    look = query_params.one_of(
-        st.container(), "Look at", [SETTINGS, PARALLEL, IMPORTANCE], key="deeper", default=SETTINGS
+    st.subheader("Details")
+    view = query_params.one_of(
+        st.container(), "View", [SETTINGS, PARALLEL, IMPORTANCE], key="details", default=SETTINGS
     )
-    {SETTINGS: over_seeds, PARALLEL: all_parameters, IMPORTANCE: what_matters}[look](chosen, trials)
+    {SETTINGS: over_seeds, PARALLEL: all_parameters, IMPORTANCE: what_matters}[view](chosen, trials)
 
 
 def over_seeds(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
@@ -33,12 +33,12 @@ def over_seeds(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     if not rows:
         st.info("No trial has finished yet: an interval over seeds needs finished trials.")
         return
-    shown = pd.DataFrame(rows)
+    table_rows = pd.DataFrame(rows)
     rates = ("wer", "low", "high", "cer", "lowest", "highest")
     number = st.column_config.NumberColumn
 
-    def rate(label: str, width: int, told: str | None = None) -> Any:
-        return number(label, format="%.1f %%", help=told, width=width)
+    def rate(label: str, width: int, help_text: str | None = None) -> Any:
+        return number(label, format="%.1f %%", help=help_text, width=width)
 
     interval = "95 % interval of the mean over seeds (Student's t)"
     columns = {
@@ -53,7 +53,7 @@ def over_seeds(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
         "highest": rate("Highest", 66),
     }
     st.dataframe(
-        shown.assign(**{name: 100 * shown[name].astype(float) for name in rates}),
+        table_rows.assign(**{name: 100 * table_rows[name].astype(float) for name in rates}),
         hide_index=True,
         height=min(38 + 35 * len(rows), 420),
         column_order=list(columns),
@@ -95,9 +95,9 @@ def what_matters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     ]
     chart = seed_group_charts.importance_bars(rows, dark=page_frame.is_dark())
     st.altair_chart(chart, alt="Importance of every parameter")
-    count = len(told_from(chosen))
+    count = len(usable_trials(chosen))
     st.caption(
         f"From {count} trials{': a hint, no more' if count < FEW else ''}. "
         "fANOVA of the best WER of the finished trials above (Optuna's): shares add up to 100 %. What the seed "
-        "explains is luck. Parameters on one line changed together in every trial, so nobody can tell them apart."
+        "explains is luck. Parameters on one line changed together in every trial, so they cannot be told apart."
     )

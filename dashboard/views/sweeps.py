@@ -8,13 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cache
-from dashboard.analysis.sweep_progress import OVER, abandoned, epochs_of, going, progress
+from dashboard.analysis.sweep_progress import OVER, abandoned_summary, epochs_of, may_change, progress
 from dashboard.charts import charts
 from dashboard.notation import duration, percent
 from dashboard.shell import page_frame
 from dashboard.tracking.records import Sweep, Trial
 
-EVERY = 5.0  # seconds between two looks at a sweep that is going
+EVERY = 5.0  # seconds between two readings of a sweep that runs
 MOST_CURVES = 20
 MEANS = "The lowest of any trial; a trial's own is the mean over its peers"
 COUNTED = 30  # sweeps whose trials are read for the overview
@@ -25,7 +25,7 @@ def page() -> None:
     overview()
     st.subheader(page_frame.plain(sweep.name))
     trials = cache.trials(page_frame.tracking_uri(), sweep)
-    if going(sweep, trials):
+    if may_change(sweep, trials):
         # Draws itself again and nothing else: what the reader has chosen or is typing elsewhere stays as it is.
         st.fragment(live, run_every=EVERY)(sweep)
     else:
@@ -47,7 +47,7 @@ def overview() -> None:
             {
                 "sweep": label,
                 "began": datetime.fromtimestamp(sweep.began).astimezone(),
-                "state": "running" if going(sweep, trials) else sweep.state,
+                "state": "running" if may_change(sweep, trials) else sweep.state,
                 "done": 100 * far.share,
                 "trials": len(trials),
                 "failed": far.states.get("failed", 0),
@@ -88,17 +88,17 @@ def overview() -> None:
 
 
 def live(sweep: Sweep) -> None:
-    """The state of a sweep that is going, read anew every time."""
+    """The state of a sweep that runs, read anew every time."""
     trials = cache.trials_now(page_frame.tracking_uri(), sweep, int(time.time() / EVERY))
     state(sweep, trials)
-    if not going(sweep, trials):
+    if not may_change(sweep, trials):
         st.caption("The sweep has ended.")
     else:
-        st.caption(f"Looks again every {EVERY:.0f} seconds; last at {datetime.now().astimezone():%H:%M:%S}.")
+        st.caption(f"Updated every {EVERY:.0f} seconds; last at {datetime.now().astimezone():%H:%M:%S}.")
 
 
 def state(sweep: Sweep, trials: Sequence[Trial]) -> None:
-    """How far a sweep is, and its trials that are going."""
+    """How far a sweep is, and its running trials."""
     far = progress(trials, time.time())
     st.progress(far.share, f"{far.done} of {far.planned} epochs" if far.planned else "no epoch yet")
     with st.container(horizontal=True):
@@ -106,13 +106,13 @@ def state(sweep: Sweep, trials: Sequence[Trial]) -> None:
         st.metric("Lowest WER", percent(far.best_wer), border=True, help=MEANS)
         st.metric("Lowest CER", percent(far.best_cer), border=True, help=MEANS)
         st.metric("Cost", duration(far.cost), border=True, help="Sum of the times of all epochs of all trials")
-        if going(sweep, trials):
+        if may_change(sweep, trials):
             st.metric("Left", duration(far.left), border=True, help="If it goes on as fast as until now")
             speed = "–" if far.clips_per_s is None else f"{far.clips_per_s:.0f} clips/s"
             st.metric("Speed", speed, border=True, help="All running trials together")
             memory = "–" if far.memory_mb is None else f"{far.memory_mb / 1024:.1f} GB"
             st.metric("Memory", memory, border=True, help="Peak of the running trials together")
-    if left := abandoned(trials):
+    if left := abandoned_summary(trials):
         goes_on = "`lipkd sweep FILE --resume` with the file of this sweep goes on from the last checkpoints."
         st.warning(f"{page_frame.plain(left)} {goes_on}", icon=":material/pause_circle:")
     running = [trial for trial in trials if trial.state not in OVER]

@@ -1,4 +1,4 @@
-"""Try it: a deployed model reads a video that the reader brings along."""
+"""Try it: a deployed model reads the reader's own video."""
 
 import os
 import re
@@ -12,12 +12,13 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from dashboard.components import player, webcam
 from dashboard.components.player import SHEET_COLUMNS, Line, Media
 from dashboard.components.webcam import Recording
+from dashboard.errors.word_times import TimedWord
 from dashboard.media.clip_video import crop_sheet, encode
 from dashboard.notation import percent
 from dashboard.server_settings import MLRUNS_VARIABLE, MOST_MB
 from dashboard.shell import page_frame, query_params
 from dashboard.upload.deployed_models import CARD, Model, deployed_models
-from dashboard.upload.read_upload import LONGEST_S, TYPES, Heard, read_upload
+from dashboard.upload.read_upload import LONGEST_S, TYPES, UploadResult, read_upload
 from lipkd.errors import LipkdError
 
 FILE, WEBCAM = "a file", "the webcam"
@@ -28,7 +29,7 @@ def page() -> None:
     folder = Path(os.environ.get(MLRUNS_VARIABLE) or "mlruns").absolute() / "models"
     models = deployed_models(folder)
     if not models:
-        raise page_frame.Nothing(
+        raise page_frame.NothingToShow(
             f"No network has been deployed to {folder} yet. This takes the best one out of a trial:",
             "lipkd deploy TRIAL",
         )
@@ -72,74 +73,75 @@ def recorded() -> Video | None:
 
 
 def private() -> dict[str, Any]:
-    """What the page keeps until it is left: a `recording`, and what was `heard` in which video."""
+    """What the page keeps until it is left: a `recording`, and the `result` of which video and model."""
     kept: dict[str, Any] = st.session_state.setdefault(page_frame.PRIVATE, {})
     return kept
 
 
 def show(video: Video, model: Model) -> None:
-    """What the model reads, with the video; read once, however often the page is drawn."""
-    asked = (video.file_id, str(model.folder), (model.folder / CARD).stat().st_mtime_ns)
+    """The model's hypothesis beside the video; computed once, however often the page is drawn."""
+    request = (video.file_id, str(model.folder), (model.folder / CARD).stat().st_mtime_ns)
     kept = private()
-    if "heard" not in kept or kept["heard"][0] != asked:
-        kept.pop("heard", None)
+    if "result" not in kept or kept["result"][0] != request:
+        kept.pop("result", None)
         with st.spinner("Finding the mouth and reading the lips …", show_time=True):
-            kept["heard"] = (asked, read(video, model))
-    heard: Heard | LipkdError = kept["heard"][1]
-    if isinstance(heard, LipkdError):
-        raise heard
+            kept["result"] = (request, read(video, model))
+    result: UploadResult | LipkdError = kept["result"][1]
+    if isinstance(result, LipkdError):
+        raise result
     left, right = st.columns([7, 4], gap="medium")
     with left:
-        play(" ".join(map(str, asked)), heard, model.folder.name)
+        play(" ".join(map(str, request)), result, model.folder.name)
     with right:
-        told(video.name, heard)
+        transcript(video.name, result)
 
 
-def read(video: Video, model: Model) -> Heard | LipkdError:
-    """What was read, or why nothing was."""
+def read(video: Video, model: Model) -> UploadResult | LipkdError:
+    """The result, or why there is none."""
     try:
         return read_upload(video.name, video.getvalue(), model.folder)
     except LipkdError as error:
         return error
 
 
-def play(name: str, heard: Heard, model_name: str) -> None:
-    """The video beside the mouth, or the mouth alone, above what the network saw in every frame."""
-    if heard.face is None:
-        content = encode(heard.frames, heard.fps)
-        media = Media(f"{name} mouth", content, "video/webm", False, "Mouth in the video", note=heard.note)
+def play(name: str, result: UploadResult, model_name: str) -> None:
+    """The video beside the mouth, or the mouth alone, above the posteriors of every frame."""
+    if result.face is None:
+        content = encode(result.frames, result.fps)
+        media = Media(f"{name} mouth", content, "video/webm", False, "Mouth in the video", note=result.note)
     else:
-        sheet = crop_sheet(heard.frames, SHEET_COLUMNS)
-        height, width = heard.frames.shape[1:3]
-        media = Media(f"{name} face", heard.face, "video/mp4", heard.sound, "The video", sheet, (height, width))
-    seconds = len(heard.frames) / heard.fps
+        sheet = crop_sheet(result.frames, SHEET_COLUMNS)
+        height, width = result.frames.shape[1:3]
+        media = Media(f"{name} face", result.face, "video/mp4", result.sound, "The video", sheet, (height, width))
+    seconds = len(result.frames) / result.fps
+    timed = tuple(TimedWord(word.text, word.start, word.end) for word in result.hypothesis.words)
     data = player.player_data(
         name,
-        len(heard.frames),
-        heard.fps,
+        len(result.frames),
+        result.fps,
         media,
-        [Line("read", heard.text, heard.words)],
-        [player.reader_data(model_name, "peer 0", heard.posteriors, heard.symbols, seconds)],
+        [Line("hypothesis", result.hypothesis.text, timed)],
+        [player.trial_data(model_name, "peer 0", result.posteriors, result.symbols, seconds)],
         alone=True,
     )
     player.show(data, key="player", on_go=lambda _: None)
 
 
-def told(name: str, heard: Heard) -> None:
-    """The text, how sure the network is, its words with their times, and subtitles to take away."""
-    if not heard.text:
-        st.info("The network read nothing.", icon=":material/speech_to_text:")
+def transcript(name: str, result: UploadResult) -> None:
+    """The text, its confidence, its words with their times, and subtitles to take away."""
+    if not result.hypothesis.text:
+        st.info("The hypothesis is empty: the network found no letter.", icon=":material/speech_to_text:")
         return
-    st.subheader(page_frame.plain(heard.text), anchor=False)
+    st.subheader(page_frame.plain(result.hypothesis.text), anchor=False)
     st.metric(
         "Confidence",
-        percent(heard.confidence),
-        help="The likelihood of the text, per letter, in the surest of four looks: two sizes, each mirrored too. "
-        "Low where the network guesses, or has not learnt such videos.",
+        percent(result.hypothesis.confidence),
+        help="The likelihood of the text, per letter, of the most confident of four views: two sizes, each also "
+        "mirrored. Low where the network guesses, or has not learnt such videos.",
     )
     rows = [
-        {"word": word.text, "from": word.start, "to": word.end, "sure": 100 * sure}
-        for word, sure in zip(heard.words, heard.confidences, strict=True)
+        {"word": word.text, "from": word.start, "to": word.end, "confidence": 100 * word.confidence}
+        for word in result.hypothesis.words
     ]
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -150,12 +152,12 @@ def told(name: str, heard: Heard) -> None:
             "word": "Word",
             "from": number("From", format="%.2f s", width=70),
             "to": number("To", format="%.2f s", width=70),
-            "sure": number("Confidence", format="%.0f %%", width=80),
+            "confidence": number("Confidence", format="%.0f %%", width=80),
         },
     )
     stem = re.sub(r"[^\w-]+", "_", PurePosixPath(name).stem)
     with st.container(horizontal=True):
-        for label, content, kind in (("SRT", heard.srt, "application/x-subrip"), ("VTT", heard.vtt, "text/vtt")):
+        for label, content, kind in (("SRT", result.srt, "application/x-subrip"), ("VTT", result.vtt, "text/vtt")):
             file = f"{stem}.{label.lower()}"
             st.download_button(label, content, file, kind, icon=":material/subtitles:", on_click="ignore")
 

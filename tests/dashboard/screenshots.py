@@ -1,7 +1,7 @@
 """Pictures of every page for docs/screenshots: `python -m tests.dashboard.screenshots docs/screenshots`.
 
 Wide and narrow, light and dark, from synthetic speakers and made-up trials only: drawn heads with the synthetic
-mouths that `lipkd synth` makes, and a tone for a voice.
+mouths that `lipkd synth` makes, and a tone for a output.
 """
 
 import os

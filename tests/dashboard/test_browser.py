@@ -175,13 +175,13 @@ def test_a_clip_plays_under_its_subtitles(tab: Tab, names: dict[str, str]) -> No
     tab.open("replay", sweep="demo", a=names["attention-p2-w1"], b=names["vanilla-w0.5"], clip="cleo/02")
     assert tab.page.get_by_test_id("reference").inner_text() == "set red now"
     player, video = tab.page.get_by_test_id("player"), tab.page.locator("video")
-    assert player.locator(".said").first.inner_text().split() == ["set", "red", "now"]
-    assert player.locator(".who").all_inner_texts() == ["said", "A", "B"]
+    assert player.locator(".text").first.inner_text().split() == ["set", "red", "now"]
+    assert player.locator(".who").all_inner_texts() == ["reference", "A", "B"]
     player.get_by_role("button", name="play").click()
     expect(player).to_have_attribute("data-frame", re.compile(r"^(1\d|2\d)$"))
     assert video.evaluate("v => [v.videoWidth, v.videoHeight, v.error]") == [96, 48, None]
     assert video.evaluate("v => v.duration") == pytest.approx(25 / 25, abs=0.1)
-    expect(player.locator(".said .now").first).to_be_visible()
+    expect(player.locator(".text .now").first).to_be_visible()
     player.get_by_role("button", name="pause").click()
     at = video.evaluate("v => v.currentTime")
     assert float(player.get_attribute("data-time") or "") == pytest.approx(at, abs=0.06)
@@ -348,7 +348,7 @@ def test_hostile_names_and_texts_do_nothing(
         tab.root = address
         for path, query in (
             ("sweeps", {}),
-            ("", {"deeper": "parallel coordinates"}),
+            ("", {"details": "parallel coordinates"}),
             ("compare", {"of": "settings"}),
             ("replay", {}),
             ("errors", {"part": "words"}),

@@ -21,7 +21,7 @@ def test_every_part_of_the_errors(part: str, tracking: str, monkeypatch: pytest.
     app = opened(tracking, "errors", monkeypatch, sweep="demo", a=a, b=b, part=part)
     assert not app.error and not app.warning
     assert len(app.dataframe[0].value)
-    assert "clips are not read word for word" in written(app)
+    assert "clips have an error" in written(app)
     assert ("one mouth shape" in written(app)) == (part in ("letters", "mouth shapes"))
 
 
@@ -32,9 +32,9 @@ def test_errors_against_nobody(tracking: str, monkeypatch: pytest.MonkeyPatch) -
 def test_the_clips_that_trials_fail_on(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six trials have predictions; the one that runs is left out of the finished ones, and vanilla is two of these."""
     app = opened(tracking, "errors", monkeypatch, sweep="demo", part="hardest clips")
-    assert not app.error and "Looked at: 6 of 6 trials" in written(app)
+    assert not app.error and "Counted: 6 of 6 trials" in written(app)
     table = app.dataframe[0].value
-    assert len(table) == 6 and set(table["read"]) == {6}
+    assert len(table) == 6 and set(table["trials"]) == {6}
     assert list(table["wrong"]) == sorted(table["wrong"], reverse=True)
     none, every = int((table["wrong"] == 6).sum()), int((table["wrong"] == 0).sum())
     assert (
@@ -44,14 +44,14 @@ def test_the_clips_that_trials_fail_on(tracking: str, monkeypatch: pytest.Monkey
     assert "not all validated on the same clips" not in written(app)
     assert "a" not in app.query_params
     app.selectbox(key="over").set_value("finished trials").run()
-    assert "Looked at: 5 of 6 trials" in written(app)
+    assert "Counted: 5 of 6 trials" in written(app)
     app.multiselect(key="methods").set_value(["vanilla"]).run()
-    assert "Looked at: 2 of 6 trials" in written(app)
+    assert "Counted: 2 of 6 trials" in written(app)
     assert set(app.dataframe[0].value["best"]) <= {named(tracking, "vanilla-w1-"), named(tracking, "vanilla-w0.5-")}
     assert app.query_params["methods"] in ("vanilla", ["vanilla"])
     app.multiselect(key="methods").set_value(["attention ×2"]).run()
     app.selectbox(key="over").set_value("all trials").run()
-    assert "Looked at: 3 of 6 trials" in written(app)
+    assert "Counted: 3 of 6 trials" in written(app)
 
 
 def test_a_row_of_the_hard_clips_opens_replay_with_who_reads_it_best(
@@ -77,16 +77,16 @@ def test_trials_whose_predictions_come_later_are_left_out_until_then(
     (file,) = mlruns.glob(f"artifacts/{late.run_id}/artifacts/predictions/best.jsonl")
     file.rename(mlruns / "away")
     app = opened(uri, "errors", monkeypatch, part="hardest clips")
-    assert "Looked at: 2 of 3 trials" in written(app)
+    assert "Counted: 2 of 3 trials" in written(app)
     assert f"Left out: {late.name}, it has no predictions in MLflow yet" in written(app)
     app.selectbox(key="over").set_value("finished trials").run()
     assert "Left out" not in written(app)
     other = opened(uri, "errors", monkeypatch, a=late.name)
-    assert f"Trial {late.name} cannot be looked at: it has no predictions in MLflow yet" in said(other)
+    assert f"Trial {late.name} cannot be shown: it has no predictions in MLflow yet" in said(other)
     kept = [json.loads(line) for line in (mlruns / "away").read_text().splitlines()]
     file.write_text("".join(json.dumps(row) + "\n" for row in kept[:4]))
     app.selectbox(key="over").set_value("all trials").run()
-    assert "Looked at: 3 of 3 trials" in written(app)
+    assert "Counted: 3 of 3 trials" in written(app)
     assert "not all validated on the same clips" in written(app)
-    assert sorted(app.dataframe[0].value["read"]) == [2, 2, 3, 3, 3, 3]
+    assert sorted(app.dataframe[0].value["trials"]) == [2, 2, 3, 3, 3, 3]
     assert not other.run().error

@@ -19,14 +19,14 @@ pytestmark = pytest.mark.usefixtures("fresh_caches")
 def test_what_matters_most_is_seen_without_scrolling(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside the sidebar of 1440 pixels a table has 1060; a phone's has 358. Either has 40 for the boxes of rows."""
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
-    looks = json.loads(app.dataframe[0].proto.columns)
+    columns = json.loads(app.dataframe[0].proto.columns)
     shown = list(app.dataframe[0].value)
     upto = shown[: shown.index("epochs") + 1]
     assert {"trial", "best_wer", "best_cer", "wer_best_peer", "wer_ensemble", "minutes"} < set(upto)
-    assert 40 + sum(looks[name]["width"] for name in upto) <= 1060
-    stays = [name for name in shown if looks[name].get("pinned")]
+    assert 40 + sum(columns[name]["width"] for name in upto) <= 1060
+    stays = [name for name in shown if columns[name].get("pinned")]
     assert stays == shown[:2] == ["trial", "best_wer"]
-    assert 40 + sum(looks[name]["width"] for name in stays) <= 358
+    assert 40 + sum(columns[name]["width"] for name in stays) <= 358
     over_seeds = json.loads(app.dataframe[1].proto.columns)
     assert sum(over_seeds[name]["width"] for name in app.dataframe[1].proto.column_order) <= 1060
 
@@ -63,6 +63,6 @@ def test_pages_open_on_what_can_be_looked_at(
         assert (chosen(app, "sweep"), chosen(app, "a").startswith("vanilla-")) == ("older", True)
         assert not app.error
         told = said(opened(uri, page, monkeypatch, sweep="older", a=going[1].name))
-        assert f"Trial {going[1].name} cannot be looked at" in told and "`lipkd sync`" in told
+        assert f"Trial {going[1].name} cannot be shown" in told and "`lipkd sync`" in told
         bare = opened(uri, page, monkeypatch, sweep="latest")
         assert "they come when a trial ends" in said(bare) and not bare.error

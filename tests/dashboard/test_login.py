@@ -133,7 +133,7 @@ def test_pages_videos_and_uploads_work_behind_it(browser: Browser, site: str, tm
     write_video(tmp_path / "mouth", draw_clip(7, 0, 0)[1])
     tab.open("try_it")
     tab.page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(tmp_path / "mouth.mp4")
-    expect(tab.page.get_by_test_id("player").locator(".said")).to_have_text("a ", timeout=PATIENCE)
+    expect(tab.page.get_by_test_id("player").locator(".text")).to_have_text("a ", timeout=PATIENCE)
     tab.settle()
     tab.sound()
     context.close()

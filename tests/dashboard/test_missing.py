@@ -65,7 +65,7 @@ def test_a_store_that_moved_is_asked_for(
     app = opened(uri, "replay", monkeypatch)
     assert f"The clip store {old} is not there" in said(app)
     assert "ada/0" in chosen(app, "clip") and 'data-testid="reference"' in written(app)
-    assert played(app)["video"] is None and played(app)["readers"][0]["map"]
+    assert played(app)["video"] is None and played(app)["trials"][0]["map"]
     app.text_input(key="store path").set_value(str(tmp_path / "nowhere")).run()
     assert f"The clip store {tmp_path / 'nowhere'} is not there" in said(app)
     app.text_input(key="store path").set_value(str(new)).run()
@@ -105,8 +105,8 @@ def test_names_with_markup_are_shown_as_they_are(
     ("page", "query"),
     [
         ("sweeps", {}),
-        ("leaderboard", {"deeper": "importance of parameters"}),
-        ("leaderboard", {"deeper": "parallel coordinates", "parameter": "x.note"}),
+        ("leaderboard", {"details": "importance of parameters"}),
+        ("leaderboard", {"details": "parallel coordinates", "parameter": "x.note"}),
         ("compare", {"of": "settings"}),
         ("compare", {}),
         ("replay", {"find": HOSTILE}),

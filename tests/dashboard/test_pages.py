@@ -106,7 +106,7 @@ def test_pins_stay_on_top_of_what_is_filtered(tracking: str, monkeypatch: pytest
     assert any("while `lipkd ui` runs" in caption.value for caption in app.caption)
 
 
-def test_deeper_into_a_sweep(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_details_of_a_sweep(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five finished trials of one seed each: no interval, and too few for importance."""
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
     assert len(app.dataframe[1].value) == 5
@@ -114,9 +114,9 @@ def test_deeper_into_a_sweep(tracking: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("dashboard.views.leaderboard_details.setting_rows", lambda _: [INTERVAL])
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo")
     assert any("Student's t over seeds" in caption.value for caption in app.caption)
-    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", deeper="parallel coordinates")
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", details="parallel coordinates")
     assert not app.error and len(app.get("vega_lite_chart")) == 2
-    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", deeper="importance of parameters")
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", details="importance of parameters")
     assert "5 trials have finished, and fewer than 8 say nothing" in said(app)
 
 
@@ -160,14 +160,14 @@ def test_compare_draws_any_other_metric(tracking: str, monkeypatch: pytest.Monke
 
 
 def test_compare_draws_settings_and_judges_two(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The best setting that has a control, against it; the reader may choose two that cannot be judged."""
+    """The best setting that has a control, against it; the reader may choose two that cannot be compared."""
     app = opened(tracking, "compare", monkeypatch, sweep="demo", of="settings")
     assert app.multiselect(key="settings").value[0] == "attention ×2, width 1, epochs 4"
     assert len(app.get("vega_lite_chart")) == 3
     assert (chosen(app, "one"), chosen(app, "other")) == ("attention ×2, width 1, epochs 4", "vanilla, width 1")
     assert "not shown that" in written(app) and "with one seed, which says nothing of other seeds" in written(app)
     app.selectbox(key="other").set_value("vanilla, width 0.5").run()
-    assert "These two cannot be judged" in said(app) and "no peers of the same width" in said(app)
+    assert "These two cannot be compared" in said(app) and "no peers of the same width" in said(app)
     assert app.query_params["other"] in ("vanilla, width 0.5", ["vanilla, width 0.5"])
 
 
@@ -204,11 +204,11 @@ def test_clips_are_filtered_by_what_was_read(tracking: str, monkeypatch: pytest.
 
 def test_the_player_is_told_both_trials(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = named(tracking, "attention-p2-w1-b4-s0"), named(tracking, "vanilla-w0.5-")
-    told = played(opened(tracking, "replay", monkeypatch, sweep="demo", a=a, b=b, clip="cleo/02", voice_a="ensemble"))
-    assert [line["label"] for line in told["lines"]] == ["said", "A", "B"]
+    told = played(opened(tracking, "replay", monkeypatch, sweep="demo", a=a, b=b, clip="cleo/02", output_a="ensemble"))
+    assert [line["label"] for line in told["lines"]] == ["reference", "A", "B"]
     assert [word["text"] for word in told["lines"][0]["words"]] == ["set", "red", "now"]
-    assert [reader["title"] for reader in told["readers"]] == [f"A · {a}: ensemble", f"B · {b}: peer 0"]
-    assert [len(reader["spikes"]) for reader in told["readers"]] == [2, 1]
+    assert [trial["title"] for trial in told["trials"]] == [f"A · {a}: ensemble", f"B · {b}: peer 0"]
+    assert [len(trial["spikes"]) for trial in told["trials"]] == [2, 1]
     assert (told["frames"], told["fps"], told["mouth"]) == (25, 25.0, None)
 
 
@@ -245,11 +245,11 @@ def test_replay_steps_along_the_list(tracking: str, monkeypatch: pytest.MonkeyPa
 def test_a_link_restores_the_replay(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = named(tracking, "vanilla-w1-"), named(tracking, "attention-p2-w0.5-")
     app = opened(
-        tracking, "replay", monkeypatch, sweep="demo", a=a, b=b, clip="cleo/02", order="by name", voice_b="ensemble"
+        tracking, "replay", monkeypatch, sweep="demo", a=a, b=b, clip="cleo/02", order="by name", output_b="ensemble"
     )
     assert (app.selectbox(key="a").value, app.selectbox(key="b").value) == (a, b)
     assert chosen(app, "clip") == "cleo/02"
-    assert app.radio(key="voice_b").value == "ensemble"
+    assert app.radio(key="output_b").value == "ensemble"
     table = written(app)
     assert "set red now" in table
     assert all(who in table for who in ("A · peer 0", "B · peer 0", "B · peer 1", "B · ensemble"))

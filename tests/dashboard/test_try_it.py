@@ -65,7 +65,7 @@ def test_a_video_is_read_once_and_forgotten_with_the_page(page: AppTest, mouth: 
     assert list(page.dataframe[0].value["word"]) == ["a"]
     told = played(page)
     assert (told["frames"], told["video"]["type"], told["alone"]) == (len(FRAMES), "video/webm", True)
-    assert told["lines"][0]["text"] == "a" and told["readers"][0]["map"]["symbols"] == ["blank", "a"]
+    assert told["lines"][0]["text"] == "a" and told["trials"][0]["map"]["symbols"] == ["blank", "a"]
     files = [(button.proto.label, button.proto.id) for button in page.get("download_button")]
     assert [label for label, _ in files] == ["SRT", "VTT"]
     kept = page.session_state[page_frame.PRIVATE]["heard"]
@@ -165,10 +165,10 @@ def test_an_uploaded_video_plays_above_what_was_read(
     tab.open("try_it", model="first")
     upload(tab.page, mouth)
     player = tab.page.get_by_test_id("player")
-    expect(player.locator(".said")).to_have_text("a ", timeout=PATIENCE)
+    expect(player.locator(".text")).to_have_text("a ", timeout=PATIENCE)
     player.get_by_role("button", name="play").click()
     expect(player).to_have_attribute("data-frame", re.compile(r"^(1\d|2\d)$"))
-    expect(player.locator(".said .now")).to_have_text("a")
+    expect(player.locator(".text .now")).to_have_text("a")
     expect(player.get_by_role("button", name="next clip")).to_be_hidden()
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="SRT").click()
@@ -232,7 +232,7 @@ def test_a_recording_from_the_camera_is_read(tab: Tab, server: tuple[str, Path])
     expect(tab.page.get_by_test_id("player")).to_have_count(0)
     press(camera, "Use it", "sent")
     player = tab.page.get_by_test_id("player")
-    expect(player.locator(".said")).to_have_text("a ", timeout=PATIENCE)
+    expect(player.locator(".text")).to_have_text("a ", timeout=PATIENCE)
     assert player.locator("video").evaluate("video => video.duration") > 0.8
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="SRT").click()

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dashboard.analysis.importance import importances, parallel_rows, told_from, varied
+from dashboard.analysis.importance import importances, parallel_rows, usable_trials, varied
 from dashboard.charts.seed_group_charts import importance_bars
 from dashboard.tracking.records import Trial
 from lipkd.errors import LipkdError
@@ -36,17 +36,17 @@ def test_what_decides_comes_first_and_shares_add_up() -> None:
 def test_a_bar_says_its_share() -> None:
     drawn = importance_bars([{"parameter": "width", "share": 91.26, "values": 2}], dark=False).to_dict()
     assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["bar", "text"]
-    assert drawn["layer"][1]["encoding"]["text"]["field"] == "told"
+    assert drawn["layer"][1]["encoding"]["text"]["field"] == "label"
     (rows,) = drawn["datasets"].values()
-    assert rows[0]["told"] == "91.3 %"
+    assert rows[0]["label"] == "91.3 %"
 
 
-def test_importance_is_told_from_what_its_configuration_explains() -> None:
+def test_importance_is_computed_from_comparable_trials() -> None:
     others = [
         trial("dml", 2, 0.1, state="stopped"),
         dataclasses.replace(trial("dml", 2, 0.1), incomparable_reason="it went on from another"),
     ]
-    assert told_from([*grid(), *others]) == grid()
+    assert usable_trials([*grid(), *others]) == grid()
 
 
 def test_too_little_to_tell() -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dashboard.analysis.sweep_progress import abandoned, going, progress, to_open
+from dashboard.analysis.sweep_progress import abandoned_summary, initial_sweep, may_change, progress
 from dashboard.tracking.records import Sweep
 from tests.dashboard.analysis.test_matched_pairs import trial
 
@@ -23,29 +23,31 @@ def test_what_is_left_goes_as_fast_as_until_now() -> None:
     assert (far.states, far.cost) == ({"stopped": 1, "running": 2}, 180.0)
     assert (far.best_wer, far.best_cer) == (0.4, 0.2)
     assert (far.clips_per_s, far.memory_mb) == (10.0, 200.0)
-    assert going(SWEEP, trials) and not going(SWEEP, trials[:1])
+    assert may_change(SWEEP, trials) and not may_change(SWEEP, trials[:1])
 
 
 def test_a_sweep_without_trials() -> None:
     far = progress([], now=0.0)
     assert (far.share, far.left, far.best_wer, far.clips_per_s) == (0.0, None, None, None)
-    assert going(dataclasses.replace(SWEEP, state="running"), [])
+    assert may_change(dataclasses.replace(SWEEP, state="running"), [])
 
 
 def test_what_was_abandoned_is_not_done() -> None:
     """One is over after 10 of 10 epochs, one was left after 4 of 10: 14 of 20, and nobody knows when it is over;
     beside one that has done 5 of 10 in 100 seconds, its 5 are what is left."""
-    asked = {"training.epochs": "10"}
-    over = dataclasses.replace(trial("vanilla", 1, 0.5), config=asked, epochs=10)
-    left = dataclasses.replace(trial("dml", 2, 0.4, state="abandoned"), config=asked, epochs=4)
+    config = {"training.epochs": "10"}
+    over = dataclasses.replace(trial("vanilla", 1, 0.5), config=config, epochs=10)
+    left = dataclasses.replace(trial("dml", 2, 0.4, state="abandoned"), config=config, epochs=4)
     far = progress([over, left], now=1000.0)
     assert (far.done, far.planned, far.left) == (14, 20, None) and far.share == pytest.approx(0.7)
-    assert abandoned([over, left]) == (
+    assert abandoned_summary([over, left]) == (
         f"1 trial is abandoned, which means that nobody works on it any more: {left.name} after epoch 4 of 10."
     )
-    assert abandoned([over]) == ""
-    assert abandoned([left] * 7).startswith("7 trials are") and abandoned([left] * 7).endswith("and 2 more.")
-    running = dataclasses.replace(trial("dml", 2, 0.4, state="running"), config=asked, epochs=5, began=900.0)
+    assert abandoned_summary([over]) == ""
+    assert abandoned_summary([left] * 7).startswith("7 trials are") and abandoned_summary([left] * 7).endswith(
+        "and 2 more."
+    )
+    running = dataclasses.replace(trial("dml", 2, 0.4, state="running"), config=config, epochs=5, began=900.0)
     assert progress([left, running], now=1000.0).left == pytest.approx(100)
 
 
@@ -57,6 +59,6 @@ def test_the_sweep_that_is_opened_has_a_result() -> None:
         "going": [trial("dml", 2, 0.4, state="running")],
         "over": [trial("dml", 2, 0.4, state="running"), trial("dml", 2, 0.5, state="stopped")],
     }
-    assert to_open(sweeps, lambda sweep: trials[sweep.run_id]).run_id == "over"
-    assert to_open(sweeps[:2], lambda sweep: trials[sweep.run_id]).run_id == "going"
-    assert to_open(sweeps[:1], lambda sweep: trials[sweep.run_id]).run_id == "latest"
+    assert initial_sweep(sweeps, lambda sweep: trials[sweep.run_id]).run_id == "over"
+    assert initial_sweep(sweeps[:2], lambda sweep: trials[sweep.run_id]).run_id == "going"
+    assert initial_sweep(sweeps[:1], lambda sweep: trials[sweep.run_id]).run_id == "latest"

@@ -1,7 +1,7 @@
 """The list of clips, and the orders in which it is read."""
 
 from dashboard.analysis.tables import clip_rows, ordered
-from dashboard.errors.word_edits import compare_all
+from dashboard.errors.word_edits import clip_edits
 from dashboard.tracking.records import Prediction
 
 REFERENCES = {"s/one": "uno", "s/three": "uno due tre", "t/two": "uno due"}
@@ -10,8 +10,8 @@ REFERENCES = {"s/one": "uno", "s/three": "uno due tre", "t/two": "uno due"}
 def rows() -> list[dict[str, object]]:
     """WER of A 0, 1/3, 1; of B 1, 1/3 and none (B has not read t/two)."""
     predictions = [Prediction(clip, text, ("",), "") for clip, text in REFERENCES.items()]
-    a = compare_all(list(REFERENCES.values()), ["uno", "uno due sei", "a b"])
-    b = compare_all(["uno", "uno due tre"], ["x", "uno due sei"])
+    a = clip_edits(list(REFERENCES.values()), ["uno", "uno due sei", "a b"])
+    b = clip_edits(["uno", "uno due tre"], ["x", "uno due sei"])
     return clip_rows(predictions, a, dict(zip(["s/one", "s/three"], b, strict=True)))
 
 

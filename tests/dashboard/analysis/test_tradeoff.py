@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dashboard.analysis.tradeoff import TIME, cost_rows, told
+from dashboard.analysis.tradeoff import TIME, cost_rows, front_summary
 from dashboard.charts import charts
 from dashboard.tracking.records import Trial
 from tests.dashboard.analysis.test_matched_pairs import trial
@@ -42,10 +42,10 @@ def test_the_front_in_words() -> None:
     trials = [*plain, dearer, timeless]
     rows = cost_rows(trials, TIME)
     assert [row["trial"] for row in rows] == [plain[0].name, plain[1].name, dearer.name]
-    assert told(trials, rows, TIME) == (
+    assert front_summary(trials, rows, TIME) == (
         f"Cheapest first, each better than all that cost less: {plain[0].name} (40.0 %), {dearer.name} (30.0 %). "
         "Left out: 1 trial still running, whose cost is not known before the end. "
         "Left out: 1 trial of which this cost is not known. "
         "Training times depend on what else ran on the machine at that time."
     )
-    assert told(plain[2:], [], PARAMETERS).startswith("Left out: 1 trial still running")
+    assert front_summary(plain[2:], [], PARAMETERS).startswith("Left out: 1 trial still running")

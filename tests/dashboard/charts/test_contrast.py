@@ -30,7 +30,7 @@ def test_every_count_can_be_read_on_its_cell(dark: bool, theme: str) -> None:
     ground = config["theme"][theme]["backgroundColor"]
     chart = charts.confusion_map([Confusion("p", chr(97 + n), n) for n in range(1, 26)], dark=dark)
     rows = next(iter(chart.to_dict()["datasets"].values()))
-    assert [row["times"] for row in rows] == list(range(1, 26))
+    assert [row["count"] for row in rows] == list(range(1, 26))
     assert all(contrast(row["ink"], blended(charts.COLOURS[0], ground, row["cover"])) >= 4.5 for row in rows)
     assert rows[-1]["cover"] == 1 and rows[3]["cover"] == pytest.approx(0.15 + 0.85 * 2 / 5)
 

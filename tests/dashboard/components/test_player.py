@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from dashboard.components.player import Line, Media, player_data, reader_data
+from dashboard.components.player import Line, Media, player_data, trial_data
 from dashboard.errors.word_times import TimedWord, ensemble_of, spikes
 from tests.dashboard.errors.test_word_times import SYMBOLS, path
 
@@ -31,7 +31,7 @@ def test_a_trial_in_the_player() -> None:
     """Peer 1 says `ba`; symbols that it never sees have no row, but the blank always has."""
     kept = np.stack([path("-a-"), path("b-a")])
     kept[kept < 0.5] = 0.01
-    told = reader_data("A · name", "peer 1", kept, SYMBOLS, 0.3)
+    told = trial_data("A · name", "peer 1", kept, SYMBOLS, 0.3)
     assert told["title"] == "A · name: peer 1"
     assert [peer["name"] for peer in told["spikes"]] == ["peer 0", "peer 1"]
     assert [symbol for _, symbol, _ in told["spikes"][1]["spikes"]] == ["b", "a"]
@@ -42,13 +42,13 @@ def test_a_trial_in_the_player() -> None:
 
 
 def test_a_trial_without_posteriors_says_so() -> None:
-    told = reader_data("A", "peer 0", None, (), 1.0)
+    told = trial_data("A", "peer 0", None, (), 1.0)
     assert told["title"] == "A: no posteriors were kept" and told["map"] is None
 
 
 def test_the_data_are_json_and_carry_texts_as_they_are() -> None:
     media = Media("k", b"\x00video", "video/mp4", True, "<img src=x>", b"jpeg", (24, 48), "note")
-    lines = [Line("said", "</script><b>", (TimedWord("</script>", 0.0, 0.5),))]
+    lines = [Line("reference", "</script><b>", (TimedWord("</script>", 0.0, 0.5),))]
     told = json.loads(json.dumps(player_data("s/'\"<x>", 25, 25.0, media, lines, [])))
     assert (told["clip"], told["seconds"], told["note"]) == ("s/'\"<x>", 1.0, "note")
     assert base64.b64decode(told["video"]["content"]) == b"\x00video" and told["video"]["sound"]

@@ -2,10 +2,10 @@
 
 import pytest
 
-from dashboard.errors.clip_filter import SHOWN, SHOWN_OF_TWO, misread, search, shown
-from dashboard.errors.word_edits import compare_all
+from dashboard.errors.clip_filter import CHOICES, CHOICES_OF_TWO, belongs, misread, search
+from dashboard.errors.word_edits import clip_edits
 
-RIGHT, SUBSTITUTED, DELETED, INSERTED = compare_all(
+RIGHT, SUBSTITUTED, DELETED, INSERTED = clip_edits(
     ["pin red", "pin red", "pin red", "pin red"], ["pin red", "bin red", "red", "pin so red"]
 )
 
@@ -22,8 +22,8 @@ RIGHT, SUBSTITUTED, DELETED, INSERTED = compare_all(
     ],
 )
 def test_kinds_of_one_trial(kind: str, expected: list[bool]) -> None:
-    assert kind in SHOWN
-    assert [shown(kind, a, None) for a in (RIGHT, SUBSTITUTED, DELETED, INSERTED)] == expected
+    assert kind in CHOICES
+    assert [belongs(kind, a, None) for a in (RIGHT, SUBSTITUTED, DELETED, INSERTED)] == expected
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def test_kinds_of_one_trial(kind: str, expected: list[bool]) -> None:
 def test_kinds_of_two_trials(kind: str, expected: list[bool]) -> None:
     """The last clip has not been read by B."""
     pairs = [(SUBSTITUTED, RIGHT), (RIGHT, DELETED), (DELETED, INSERTED), (SUBSTITUTED, None)]
-    assert kind in SHOWN_OF_TWO
-    assert [shown(kind, a, b) for a, b in pairs] == expected
+    assert kind in CHOICES_OF_TWO
+    assert [belongs(kind, a, b) for a, b in pairs] == expected
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_nothing_is_asked_for(text: str) -> None:
 
 def test_a_word_that_was_misread_and_not_those_that_were_read_as_it() -> None:
     """`pin` was read as `bin` once and left out once; where `red` was read as `pin`, `pin` was not said."""
-    (mistaken,) = compare_all(["bin red"], ["bin pin"])
+    (mistaken,) = clip_edits(["bin red"], ["bin pin"])
     wish = search(misread("pin"))
     assert wish is not None
     assert [wish.found(one) for one in (RIGHT, SUBSTITUTED, DELETED, INSERTED, mistaken)] == [

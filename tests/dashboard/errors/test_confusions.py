@@ -4,9 +4,9 @@ from dashboard.charts import charts
 from dashboard.errors import confusions
 from dashboard.errors.clip_filter import misread, search
 from dashboard.errors.confusions import NOTHING, Confusion
-from dashboard.errors.word_edits import compare_all
+from dashboard.errors.word_edits import clip_edits
 
-RIGHT, LOOKALIKE, OTHER, SHORT, LONG = compare_all(
+RIGHT, LOOKALIKE, OTHER, SHORT, LONG = clip_edits(
     ["pin red", "pin red", "pin red", "pin red", "pin red"],
     ["pin red", "bin red", "tin red", "pin", "pin reds"],
 )
@@ -22,17 +22,17 @@ def test_rates_of_groups_the_worst_first() -> None:
     ]
 
 
-def test_words_and_what_they_were_read_as() -> None:
+def test_words_and_their_wrong_hypotheses() -> None:
     rows = confusions.word_rows(EVERY)
-    assert [(r["word"], r["said"], r["wrong"], r["read as"]) for r in rows] == [
+    assert [(r["word"], r["count"], r["wrong"], r["hypotheses"]) for r in rows] == [
         ("pin", 5, 2, "bin (1), tin (1)"),
         ("red", 5, 2, f"{NOTHING} (1), reds (1)"),
     ]
 
 
-def test_letters_that_were_confused_left_out_or_put_in() -> None:
+def test_letters_that_are_substituted_deleted_or_inserted() -> None:
     found = confusions.letter_confusions(EVERY)
-    assert {(c.said, c.read): c.times for c in found} == {
+    assert {(c.reference, c.hypothesis): c.count for c in found} == {
         ("p", "b"): 1,
         ("p", "t"): 1,
         ("␣", NOTHING): 1,
@@ -44,16 +44,16 @@ def test_letters_that_were_confused_left_out_or_put_in() -> None:
     assert confusions.lookalike_share(found) == (1, 2)
 
 
-def test_lookalikes_beside_what_was_left_out_and_put_in() -> None:
-    """p was read as b and as t; r, e and d were left out (and a space, which is no letter), s was put in."""
-    told = confusions.letters_told(confusions.letter_confusions(EVERY))
-    assert told.startswith("1 of 2 letters that were read as others (50.0 %) look the same on the lips: ")
-    assert told.endswith("can tell these apart. Besides, 3 letters were left out and 1 put in.")
-    assert confusions.letters_told(confusions.letter_confusions([SHORT])) == "3 letters were left out and 0 put in."
-    (one,) = compare_all(["pin"], ["in"])
-    assert confusions.letters_told(confusions.letter_confusions([one])) == "1 letter was left out and 0 put in."
-    assert confusions.letters_told(confusions.letter_confusions([LOOKALIKE])).endswith("can tell these apart.")
-    assert confusions.letters_told([]) == ""
+def test_lookalikes_beside_deletions_and_insertions() -> None:
+    """p is substituted by b and by t; r, e and d are deleted (and a space, which is no letter), s is inserted."""
+    text = confusions.letters_summary(confusions.letter_confusions(EVERY))
+    assert text.startswith("1 of 2 substituted letters (50.0 %) look the same on the lips as their substitute: ")
+    assert text.endswith("around tell these apart. Besides, 3 letters were deleted and 1 inserted.")
+    assert confusions.letters_summary(confusions.letter_confusions([SHORT])) == "3 letters were deleted and 0 inserted."
+    (one,) = clip_edits(["pin"], ["in"])
+    assert confusions.letters_summary(confusions.letter_confusions([one])) == "1 letter was deleted and 0 inserted."
+    assert confusions.letters_summary(confusions.letter_confusions([LOOKALIKE])).endswith("tell these apart.")
+    assert confusions.letters_summary([]) == ""
 
 
 def test_mouth_shapes() -> None:
@@ -66,7 +66,7 @@ def test_every_confusion_finds_its_clips() -> None:
     for of in (None, confusions.VISEME_OF):
         for confusion in confusions.letter_confusions(EVERY, of):
             wish = search(confusions.search_for(confusion))
-            assert wish is not None and sum(wish.found(c) for c in EVERY) == confusion.times, confusion
+            assert wish is not None and sum(wish.found(c) for c in EVERY) == confusion.count, confusion
 
 
 def test_every_row_of_the_words_finds_the_clips_in_which_it_is_wrong() -> None:

@@ -1,15 +1,15 @@
 """Clips over several trials, counted by hand."""
 
 from dashboard.errors import hard_clips as module
-from dashboard.errors.hard_clips import HardClip, Readings, hard_clips, readings
+from dashboard.errors.hard_clips import HardClip, TrialHypotheses, best_peer_hypotheses, hard_clips
 from dashboard.tracking.records import Prediction
 from lipkd.errors import LipkdError
 
 
-def trial(**said: str) -> Readings:
-    """What a trial read: of `easy` that is `bin red`, of `hard` that is `set blue now`, of `odd` that is `lay`."""
-    truth = {"easy": "bin red", "hard": "set blue now", "odd": "lay"}
-    return readings([Prediction(clip, truth[clip], (text,), "") for clip, text in said.items()])
+def trial(**hypotheses: str) -> TrialHypotheses:
+    """A trial's hypotheses: of `easy` that is `bin red`, of `hard` that is `set blue now`, of `odd` that is `lay`."""
+    references = {"easy": "bin red", "hard": "set blue now", "odd": "lay"}
+    return best_peer_hypotheses([Prediction(clip, references[clip], (text,), "") for clip, text in hypotheses.items()])
 
 
 FIRST = trial(easy="bin red", hard="set green now", odd="lay")
@@ -24,7 +24,7 @@ def test_clips_are_counted_over_the_trials_that_read_them() -> None:
             clip="hard",
             reference="set blue now",
             wrong=3,
-            read=3,
+            trials=3,
             mean_wer=(1 / 3 + 2 / 3 + 1 / 3) / 3,
             lowest_wer=1 / 3,
             best=0,
@@ -39,18 +39,20 @@ def test_clips_are_counted_over_the_trials_that_read_them() -> None:
 
 def test_the_best_trial_is_the_first_of_those_with_the_lowest_rate() -> None:
     (row,) = hard_clips([trial(hard="set"), trial(hard="set blue now"), trial(hard="set blue now")])
-    assert (row.best, row.lowest_wer, row.wrong, row.read) == (1, 0.0, 1, 3)
+    assert (row.best, row.lowest_wer, row.wrong, row.trials) == (1, 0.0, 1, 3)
 
 
 def test_a_clip_that_more_trials_have_read_is_harder_than_one_that_fewer_have() -> None:
     """Both are wrong wherever they were read."""
     rows = hard_clips([trial(odd="", hard="set"), trial(hard="set blue")])
-    assert [(row.clip, row.wrong, row.read) for row in rows] == [("hard", 2, 2), ("odd", 1, 1)]
+    assert [(row.clip, row.wrong, row.trials) for row in rows] == [("hard", 2, 2), ("odd", 1, 1)]
 
 
 def test_a_word_counts_once_for_a_trial_and_ties_go_by_name() -> None:
-    said = [readings([Prediction("a/b", "red red lay", (text,), "")]) for text in ("bed bed lay", "red red")]
-    (row,) = hard_clips(said)
+    found = [
+        best_peer_hypotheses([Prediction("a/b", "red red lay", (text,), "")]) for text in ("bed bed lay", "red red")
+    ]
+    (row,) = hard_clips(found)
     assert row.missed == (("lay", 1), ("red", 1))
     assert (row.hypothesis, row.alike) == ("bed bed lay", 1)
 
@@ -68,38 +70,40 @@ def test_more_words_than_there_are_count_as_wrong_and_nothing_is_missed() -> Non
 
 def test_the_best_peer_of_a_cohort_counts() -> None:
     """Peer 0 makes two mistakes of words, peer 1 and peer 2 one each, peer 2 the fewest of letters."""
-    said = [
+    predictions = [
         Prediction("a/b", "bin red", ("x y", "bin", "bin rad"), "bin red"),
         Prediction("a/c", "lay", ("lay",) * 3, ""),
     ]
-    found = readings(said)
-    assert (found.voice, found.clips["a/b"].hypothesis) == ("peer 2", "bin rad")
+    found = best_peer_hypotheses(predictions)
+    assert (found.output, found.clips["a/b"].hypothesis) == ("peer 2", "bin rad")
 
 
 def test_sentences() -> None:
     trials = [FIRST, SECOND, THIRD]
-    assert module.told(hard_clips(trials), trials, 7) == [
-        "1 of 3 clips is read right by no trial, 1 by every trial.",
-        "Looked at: 3 of 7 trials, the best first; of a cohort its best peer.",
-        "They were not all validated on the same clips: a clip counts where it was read.",
+    assert module.summary(hard_clips(trials), trials, 7) == [
+        "1 of 3 clips has an error in every trial, 1 in none.",
+        "Counted: 3 of 7 trials, the best first; of a cohort its best peer.",
+        "They were not all validated on the same clips; a clip counts for those that were.",
     ]
     same = [SECOND, SECOND]
-    assert module.told(hard_clips(same), same, 2) == [
-        "1 of 2 clips is read right by no trial, 1 by every trial.",
-        "Looked at: 2 of 2 trials, the best first; of a cohort its best peer.",
+    assert module.summary(hard_clips(same), same, 2) == [
+        "1 of 2 clips has an error in every trial, 1 in none.",
+        "Counted: 2 of 2 trials, the best first; of a cohort its best peer.",
     ]
 
 
 def test_who_is_left_out() -> None:
     reason = LipkdError("it is not there")
-    assert module.left_out({}) == []
-    assert module.left_out({"a": reason}) == ["Left out: a, it is not there."]
-    assert module.left_out(dict.fromkeys("abcde", reason))[3:] == ["Left out for the like: 2 more."]
+    assert module.unavailable({}) == []
+    assert module.unavailable({"a": reason}) == ["Left out: a, it is not there."]
+    assert module.unavailable(dict.fromkeys("abcde", reason))[3:] == ["2 more were left out for the same reason."]
+    others = {"f": LipkdError("it is broken")} | dict.fromkeys("abc", reason)
+    assert module.unavailable(others)[3:] == ["1 more was left out."]
 
 
 def test_rows_of_the_table() -> None:
     hard, easy, odd = module.table_rows(hard_clips([FIRST, SECOND, THIRD]), ["one", "two", "three"])
     assert (hard["missed"], hard["hypothesis"], hard["best"]) == ("blue (3), now (1)", "set green now (2)", "one")
-    assert (easy["wrong"], easy["read"], odd["hypothesis"]) == (1, 3, "")
+    assert (easy["wrong"], easy["trials"], odd["hypothesis"]) == (1, 3, "")
     (silent,) = module.table_rows(hard_clips([trial(odd="")]), ["one"])
     assert silent["hypothesis"] == "(nothing) (1)"

@@ -5,12 +5,12 @@ import random
 import jiwer
 import pytest
 
-from dashboard.errors.word_edits import Edit, compare_all, corpus_rates
+from dashboard.errors.word_edits import Edit, clip_edits, corpus_rates
 
 
 def test_every_kind_of_edit_in_its_place() -> None:
     """The quick brown fox jumps / a quick fox jumps high: one word replaced, one left out, one too many."""
-    (comparison,) = compare_all(["The quick brown fox jumps."], ["a quick fox jumps high"])
+    (comparison,) = clip_edits(["The quick brown fox jumps."], ["a quick fox jumps high"])
     assert comparison.edits == (
         Edit("substitute", "the", "a"),
         Edit("equal", "quick", "quick"),
@@ -41,7 +41,7 @@ def test_every_kind_of_edit_in_its_place() -> None:
 def test_of_alignments_with_as_many_word_edits_the_one_with_the_fewest_letters(
     reference: str, hypothesis: str, expected: list[tuple[str, str]]
 ) -> None:
-    (comparison,) = compare_all([reference], [hypothesis])
+    (comparison,) = clip_edits([reference], [hypothesis])
     assert [(edit.reference, edit.hypothesis) for edit in comparison.edits] == expected
 
 
@@ -49,7 +49,7 @@ def test_an_alignment_has_all_words_in_order_and_as_many_edits_as_the_rate() -> 
     rng = random.Random(0)
     texts = [" ".join(rng.choices(["a", "at", "bat", "bad", "red"], k=rng.randrange(7))) for _ in range(400)]
     truth, said = texts[:200], texts[200:]
-    for one, other, found in zip(truth, said, compare_all(truth, said), strict=True):
+    for one, other, found in zip(truth, said, clip_edits(truth, said), strict=True):
         assert " ".join(edit.reference for edit in found.edits if edit.reference) == one
         assert " ".join(edit.hypothesis for edit in found.edits if edit.hypothesis) == other
         output = jiwer.process_words(one, other)
@@ -59,18 +59,18 @@ def test_an_alignment_has_all_words_in_order_and_as_many_edits_as_the_rate() -> 
 
 def test_characters_are_counted_with_spaces() -> None:
     """ "ab cd" against "ab ed": one of five characters, one of two words."""
-    (comparison,) = compare_all(["ab cd"], ["ab ed"])
+    (comparison,) = clip_edits(["ab cd"], ["ab ed"])
     assert (comparison.char_edits, comparison.chars) == (1, 5)
     assert (comparison.wer, comparison.cer) == (0.5, 0.2)
 
 
 def test_capitals_accents_and_punctuation_are_no_errors() -> None:
-    (comparison,) = compare_all(["Perché no?"], ["perche no"])
+    (comparison,) = clip_edits(["Perché no?"], ["perche no"])
     assert comparison.word_edits == comparison.char_edits == 0
 
 
 def test_said_nothing_and_nothing_to_say() -> None:
-    silent, noisy, both = compare_all(["due parole", "", ""], ["", "una", ""])
+    silent, noisy, both = clip_edits(["due parole", "", ""], ["", "una", ""])
     assert [edit.kind for edit in silent.edits] == ["delete", "delete"]
     assert silent.wer == 1.0
     assert noisy.edits == (Edit("insert", "", "una"),)
@@ -80,9 +80,9 @@ def test_said_nothing_and_nothing_to_say() -> None:
 
 def test_a_corpus_rate_is_no_mean_of_rates() -> None:
     """One error in one word and none in three: 1 of 4 words, not the mean of 1 and 0."""
-    found = compare_all(["ja", "uno due tre"], ["na", "uno due tre"])
+    found = clip_edits(["ja", "uno due tre"], ["na", "uno due tre"])
     assert corpus_rates(found) == (0.25, 1 / 13)
 
 
 def test_no_clips() -> None:
-    assert compare_all([], []) == []
+    assert clip_edits([], []) == []

@@ -46,15 +46,16 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_mouth_is_read_and_nothing_of_it_is_left(model: Path, mouth: Path, temporary: Path) -> None:
     """One `a` from the first frame to the last; a name that points elsewhere is not looked at."""
     name = "../../<img src=x onerror=alert(1)>'\".MP4"
-    heard = read_upload(name, mouth.read_bytes(), model)
+    result = read_upload(name, mouth.read_bytes(), model)
     length = len(draw_clip(7, 0, 0)[1])
-    assert (heard.text, [word.text for word in heard.words]) == ("a", ["a"])
-    assert heard.words[0].start == 0.0 and heard.words[0].end == pytest.approx(length / 25)
-    assert heard.confidence > 0.99 and list(heard.confidences) == pytest.approx([1.0], abs=0.01)
-    assert heard.frames.shape == (length, 24, 48, 3)
-    assert heard.posteriors.shape == (1, length, len(heard.symbols))
-    assert heard.srt.startswith("1\n00:00:00,000 --> ") and heard.vtt.startswith("WEBVTT")
-    assert heard.face is None and heard.note == ""
+    assert (result.hypothesis.text, [word.text for word in result.hypothesis.words]) == ("a", ["a"])
+    (word,) = result.hypothesis.words
+    assert (word.start, word.end) == pytest.approx((0.0, length / 25))
+    assert result.hypothesis.confidence > 0.99 and word.confidence == pytest.approx(1.0, abs=0.01)
+    assert result.frames.shape == (length, 24, 48, 3)
+    assert result.posteriors.shape == (1, length, len(result.symbols))
+    assert result.srt.startswith("1\n00:00:00,000 --> ") and result.vtt.startswith("WEBVTT")
+    assert result.face is None and result.note == ""
     assert list(temporary.iterdir()) == []
 
 
@@ -139,9 +140,9 @@ def test_a_whole_face_is_found_in_a_real_video(
 ) -> None:
     monkeypatch.setenv("LIPKD_FACE_LANDMARKER", str(real_data / "models" / "face_landmarker.task"))
     video = min((real_data / "grid").rglob("*.mp*g*"))
-    heard = read_upload(video.name, video.read_bytes(), model)
-    assert heard.frames.shape == (75, 24, 48, 3) and heard.frames.std() > 10
-    assert heard.face is not None and heard.face[4:8] == b"ftyp"
+    result = read_upload(video.name, video.read_bytes(), model)
+    assert result.frames.shape == (75, 24, 48, 3) and result.frames.std() > 10
+    assert result.face is not None and result.face[4:8] == b"ftyp"
     assert list(temporary.iterdir()) == []
 
 
