@@ -7,7 +7,8 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from lipkd.errors import LipkdError
 
@@ -23,30 +24,39 @@ def only_one(path: Path, what: str, *, wait: float = 0.0) -> Iterator[None]:
     Locks are advisory (flock) and work on local disks and on NFS.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
-        deadline = time.monotonic() + max(wait, PROBE_S)
-        while not _try(file, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
-                file.seek(0)
-                raise LipkdError(f"{what} is in use by {file.read().strip() or 'another process'} (lock {path})")
-            time.sleep(STEP_S)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=max(wait, PROBE_S), poll_interval=STEP_S)
+    except Timeout:
+        holder = path.read_text(encoding="utf-8", errors="replace").strip()
+        raise LipkdError(f"{what} is in use by {holder or 'another process'} (lock {path})") from None
+    try:
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
+    finally:
+        lock.release()
 
 
 def is_held(path: Path) -> bool:
     """Whether some process holds the lock file `path` now."""
     if not path.is_file():
         return False
-    with open(path, encoding="utf-8") as file:
-        return not _try(file, fcntl.LOCK_SH)
-
-
-def _try(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if _is_free(path):
         return False
-    return True
+    time.sleep(1e-3)  # or somebody else has asked in the same moment
+    return not _is_free(path)
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        with FileLock(path).acquire(timeout=0):
+            return True
+    except Timeout:
+        return False
+    except OSError:  # filelock opens for writing, and a sweep of somebody else may only be read
+        with open(path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True

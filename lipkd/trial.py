@@ -1,6 +1,7 @@
 """A trial's folder: configuration, split, journal, state, checkpoints, predictions (docs/formats.md)."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from typing import Any, Literal
 
 from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.errors import LipkdError
-from lipkd.files import read_json, read_jsonl, write_json
+from lipkd.files import parse_line, read_json, read_jsonl, write_json
 
 State = Literal["running", "finished", "stopped", "failed"]
+WRITTEN_ANEW = "train it again with its configuration (lipkd train CONFIG --out FOLDER), which writes the file anew"
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed")
 
 
@@ -70,7 +72,11 @@ class TrialFolder:
         path = self.path / "config.json"
         if not path.is_file():
             raise LipkdError(f"trial {self.path}: no config.json there; give the folder of a trial")
-        return parse_config(json.loads(path.read_text(encoding="utf-8")), str(path))
+        content = read_json(path, dict, WRITTEN_ANEW)
+        try:
+            return parse_config(content, str(path))
+        except LipkdError as error:
+            raise LipkdError(f"{error}; {WRITTEN_ANEW}") from error
 
     @property
     def provenance_file(self) -> Path:
@@ -88,7 +94,13 @@ class TrialFolder:
     def split(self) -> dict[str, Any]:
         """`train`, `val`, `test` (clip ids) and `store_digest`; empty before training has begun."""
         path = self.path / "split.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        content = read_json(path, dict, WRITTEN_ANEW)
+        sound = all(_texts(content.get(part)) for part in ("train", "val", "test"))
+        if not sound or not isinstance(content.get("store_digest"), str):
+            raise LipkdError(f"{path}: train, val, test or store_digest is not what it should be; {WRITTEN_ANEW}")
+        return content
 
     def state(self) -> dict[str, Any]:
         """`state`, `reason`, `time`, and where they say something `cause` (one of `Cause`), `comparable` (False) with
@@ -96,13 +108,37 @@ class TrialFolder:
         path = self.path / "state.json"
         if not path.is_file():
             return {"state": "running", "reason": "", "time": 0.0}
-        return json.loads(path.read_text(encoding="utf-8"))
+        way_out = "remove it: the trial then counts as one that was interrupted, and goes on when it is resumed"
+        content = read_json(path, dict, way_out)
+        kinds = {"state": str, "reason": str, "time": int | float}
+        wrong = [key for key, kind in kinds.items() if not isinstance(content.get(key), kind)]
+        if content.get("state") not in ("running", *ENDED):
+            wrong = ["state"]
+        if wrong:
+            raise LipkdError(f"{path}: {wrong[0]} = {content.get(wrong[0])!r}; {way_out}")
+        return content
+
+    def damage(self) -> str:
+        """What is wrong with the files that say what the trial is and how far it has come, in one sentence that says
+        the way out too; empty for a sound trial, so that one damaged trial need not stop what goes over many."""
+        try:
+            self.config()
+            self.split()
+            self.state()
+            self.reports()
+        except LipkdError as error:
+            return str(error)
+        return ""
 
     def set_state(self, state: State, reason: str = "", cause: Cause | None = None) -> None:
         """Record the trial's state, atomically; `cause` is the kind of the reason, for programs. A trial that is not
-        comparable stays so."""
+        comparable stays so. A damaged state is replaced."""
         content = {"state": state, "reason": reason, "time": time.time()}
-        kept = {key: value for key, value in self.state().items() if key in ("comparable", "incomparable_reason")}
+        try:
+            before = self.state()
+        except LipkdError:
+            before = {}
+        kept = {key: value for key, value in before.items() if key in ("comparable", "incomparable_reason")}
         write_json(self.path / "state.json", content | ({"cause": str(cause)} if cause else {}) | kept)
 
     def set_incomparable(self, reason: str) -> None:
@@ -116,29 +152,57 @@ class TrialFolder:
         return "" if state.get("comparable", True) else str(state.get("incomparable_reason") or "its state says so")
 
     def reports(self) -> list[Report]:
-        """The journal, each step once (the first line of a step counts); a torn last line is ignored."""
+        """The journal, each step once (the first line of a step counts); raises LipkdError as `read_journal`."""
         return list(read_journal(self.journal))
 
     def read_predictions(self, which: Literal["last", "best", "test"] = "best") -> list[dict[str, Any]]:
-        """Rows of `id`, `reference`, `hypotheses`, `ensemble`; empty when there are none yet."""
+        """Rows of `id`, `reference`, `hypotheses`, `ensemble`; empty when there are none yet. Raises LipkdError that
+        names a damaged line."""
         path = self.predictions(which)
-        return list(read_jsonl(path)) if path.is_file() else []
+        if not path.is_file():
+            return []
+        way_out = "remove the file: the trial's rates stay in its journal, and what it read of each clip is lost"
+        rows = list(read_jsonl(path, way_out))
+        for number, row in enumerate(rows, 1):
+            texts = [row.get(key) for key in ("id", "reference", "ensemble")]
+            if not _texts(texts) or not _texts(row.get("hypotheses")) or not row["hypotheses"]:
+                raise LipkdError(f"{path}, line {number}: not a row of predictions; {way_out}")
+        return rows
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def read_journal(path: Path) -> Iterator[Report]:
-    """Yield a journal's reports in order, each step once; nothing when there is no journal."""
+    """Yield a journal's reports in order, each step once; nothing when there is no journal.
+
+    A last line without its end is passed over: a process was killed while it wrote. Any other line that is not a report
+    is damage, and raises LipkdError with its number.
+    """
     if not path.is_file():
         return
     seen = set()
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            row = json.loads(line)
-            report = Report(int(row["step"]), float(row["time"]), row["metrics"])
-        except (ValueError, KeyError, TypeError):
-            continue  # a torn line: the process was killed while it wrote
+    *lines, _ = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        report = _report(line, f"{path}, line {number}")
         if report.step not in seen:
             seen.add(report.step)
             yield report
+
+
+def _report(line: bytes, where: str) -> Report:
+    way_out = "remove that line: the trial goes on as before, and only its curves lack the epoch"
+    row = parse_line(line, where, way_out)
+    step, moment, metrics = row.get("step"), row.get("time"), row.get("metrics")
+    numbers = [moment, *metrics.values()] if isinstance(metrics, dict) else [None]
+    if type(step) is int and step >= 1 and all(_is_number(value) for value in numbers):
+        return Report(step, float(row["time"]), row["metrics"])
+    raise LipkdError(f"{where}: not a report of an epoch; {way_out}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 class Journal:

@@ -12,5 +12,9 @@ def numbers(folder: Path, *, beside: tuple[str, ...] = ()) -> list[dict[str, flo
     the journal are 1, 2, …"""
     reports = TrialFolder(folder).reports()
     assert [report.step for report in reports] == list(range(1, len(reports) + 1))
-    left_out = (*OF_THE_MACHINE, *beside)
-    return [{k: v for k, v in report.metrics.items() if not k.startswith(left_out)} for report in reports]
+    return [of_the_training(report.metrics, *beside) for report in reports]
+
+
+def of_the_training(metrics: dict[str, float], *beside: str) -> dict[str, float]:
+    """The metrics but for those of the machine, and those that begin with one of `beside`."""
+    return {k: v for k, v in metrics.items() if not k.startswith((*OF_THE_MACHINE, *beside))}

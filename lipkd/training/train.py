@@ -32,7 +32,7 @@ from lipkd.data.store import ClipStore
 from lipkd.device import Usage, autocast, device_name, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluation.evaluate import Reading, decoding_options, keep_test_predictions, rates, read_clips
-from lipkd.files import write_atomic, write_json, write_jsonl
+from lipkd.files import remove_temporaries, write_atomic, write_json, write_jsonl
 from lipkd.lock import only_one
 from lipkd.model.cohort import Cohort
 from lipkd.model.cost import peer_costs
@@ -45,6 +45,7 @@ from lipkd.training.optimizer import CohortOptimizer, learning_rate
 from lipkd.trial import Journal, TrialFolder
 
 OnReport = Callable[[int, dict[str, float]], None]
+HOUR_S = 3600
 ORPHAN_S = 20  # a sweep's worker outlives a killed driver for a moment; the trial's next process waits for it
 
 
@@ -72,19 +73,47 @@ def fit(
     """
     folder = TrialFolder(path)
     with only_one(folder.lock, f"trial {path}", wait=ORPHAN_S):
+        if _is_finished(folder, config):
+            write_json(folder.path / "config.json", config.to_json())  # its store may lie elsewhere now
+            return _last_metrics(folder)
+        remove_temporaries(folder.path / "checkpoints")
+        remove_temporaries(folder.path / "predictions")
+        remove_temporaries(folder.path, older_s=HOUR_S)  # a syncer and a driver write small files there
         trainer = Trainer(config, folder, changes, watched)  # raises before anything but the lock is written
-        if trainer.initial and on_note:
-            on_note(trainer.initial["summary"])
+        for note in trainer.notes():
+            if on_note:
+                on_note(note)
         with _recorded_state(folder):
-            if not trainer.over:
-                folder.add_start(
-                    start_entry(trainer.epoch, device_name(trainer.device), torch.get_num_threads(), command)
-                )
+            threads = torch.get_num_threads()
+            folder.add_start(start_entry(trainer.epoch, device_name(trainer.device), threads, command))
             metrics = trainer.run(on_report, until)
             if trainer.over:
                 keep_test_predictions(folder, config.training.device)
                 folder.set_state("finished")
             return metrics
+
+
+def _is_finished(folder: TrialFolder, config: TrialConfig) -> bool:
+    """Whether nothing is left to do: the trial has finished, as this configuration, and its own files are whole."""
+    if folder.state()["state"] != "finished":
+        return False
+    try:
+        return bool(folder.split()) and not _changes(folder.config(), config)
+    except LipkdError:
+        return False  # training writes them anew
+
+
+def _last_metrics(folder: TrialFolder) -> dict[str, float]:
+    reports = folder.reports()
+    if not reports:
+        way_out = "remove its state.json and checkpoints/last.safetensors, and the trial trains again"
+        raise LipkdError(f"{folder.journal}: is empty or gone, though the trial has finished; {way_out}")
+    return reports[-1].metrics
+
+
+def _changes(begun: TrialConfig, config: TrialConfig) -> set[str]:
+    """The fields, but for those of the machine, in which a trial would be another one than the one that was begun."""
+    return set(differing_fields(begun.to_json(), config.to_json())) - set(MACHINE)
 
 
 @contextlib.contextmanager
@@ -133,6 +162,8 @@ class Trainer:
         self.cohort = cohort.to(self.device)
         self.cost = deployed_cost(config, self.picture, store.clips[0].fps)
         begins = not folder.checkpoint("last").is_file()
+        if begins and folder.reports():  # its checkpoint was removed: it trains again, and only as itself
+            self._refuse_another(folder.config(), config)
         self.initial = self._initialise() if begins and config.training.init_from else None
         self.averaged = averaged_copy(self.cohort) if config.training.ema else self.cohort  # what reads, and is kept
         self.optimizer = CohortOptimizer(self.cohort, config.training)
@@ -152,18 +183,25 @@ class Trainer:
         """Whether there is nothing more to train."""
         return self.epoch >= self.config.training.epochs or self._out_of_patience()
 
+    def notes(self) -> Iterator[str]:
+        """What is worth saying before training begins or goes on."""
+        if self.initial:
+            yield self.initial["summary"]
+        if gone := [step for step in range(1, self.epoch + 1) if step not in self.journal.steps]:
+            epochs = ", ".join(map(str, gone[:5])) + (" …" if len(gone) > 5 else "")
+            yield f"{self.folder.journal} has no line for epoch {epochs}: the trial's curves lack it"
+
     def run(self, on_report: OnReport | None, until: int | None = None) -> dict[str, float]:
         """Train from where the trial stands to its last epoch, to epoch `until`, or until patience runs out."""
         self.until = until
-        reports = self.folder.reports()
-        metrics = reports[self.epoch - 1].metrics if self.epoch else {}
-        # An epoch that is trained again after a kill counts once, with the time that the journal has for it.
-        seconds = {report.step: report.metrics.get("time/epoch_s", 0.0) for report in reports}
-        total = sum(seconds.get(step, 0.0) for step in range(1, self.epoch + 1))
+        past = {report.step: report.metrics for report in self.folder.reports()}
+        metrics = past.get(self.epoch, dict(self.best))
+        total = max((m["time/total_s"] for step, m in past.items() if step <= self.epoch), default=0.0)
         while not self.over and (until is None or self.epoch < until):
             metrics = self._epoch()
             known = self.epoch in self.journal.steps
-            total += seconds.get(self.epoch, metrics["time/epoch_s"])
+            # An epoch that is trained again after a kill counts once, with the time that the journal has for it.
+            total = past[self.epoch]["time/total_s"] if known else total + metrics["time/epoch_s"]
             metrics["time/total_s"] = total
             # The journal before the checkpoint: an epoch that is checkpointed is never missing from the journal.
             self.journal.append(self.epoch, metrics)
@@ -238,9 +276,12 @@ class Trainer:
             if training.ema:
                 follow(self.averaged, self.cohort, training.ema, step)
             for name, value in losses.terms.items():
-                sums[name].append(value)
-        means = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
-        if bad := [name for name, value in means.items() if not math.isfinite(value)]:
+                sums[name].append(value * len(batch.clips))
+        means = {name: float(torch.stack(values).sum()) / len(self.train_clips) for name, values in sums.items()}
+        weights = self.cohort.state_dict().items()
+        bad = [name for name, value in means.items() if not math.isfinite(value)]
+        bad += [name for name, tensor in weights if tensor.is_floating_point() and not tensor.isfinite().all()]
+        if bad:
             raise FloatingPointError(f"{bad[0]} is not finite in epoch {self.epoch + 1}; try a lower learning rate")
         if "train/distill/peer_0" in means:
             means["train/distill_weight"] = weight
@@ -285,13 +326,14 @@ class Trainer:
             raise LipkdError(f"training.init_from = {training.init_from}: has other weights than when this was planned")
         return start_from(source, self.cohort, self.config, self.picture)
 
+    def _refuse_another(self, begun: TrialConfig, config: TrialConfig) -> None:
+        if changed := _changes(begun, config):
+            raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
+
     def _restore(self) -> None:
         path = self.folder.checkpoint("last")
         tensors, info = checkpoint.load(path)
-        begun = parse_config(info["config"], str(path)).to_json()  # with the defaults of fields that are new since
-        changed = set(differing_fields(begun, self.scheduled.to_json()))
-        if changed := changed - set(MACHINE):
-            raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
+        self._refuse_another(parse_config(info["config"], str(path)), self.scheduled)
         self.cohort.load_state_dict(checkpoint.tensors_under(tensors, "model/"))
         if self.config.training.ema:
             self.averaged.load_state_dict(checkpoint.tensors_under(tensors, checkpoint.AVERAGE))

@@ -1,7 +1,10 @@
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from lipkd.errors import LipkdError
 from lipkd.trial import Cause, Journal, TrialFolder
 
 
@@ -25,6 +28,27 @@ def test_a_torn_line_is_ignored_and_then_cut_off(tmp_path: Path) -> None:
     assert [(r.step, r.metrics) for r in folder.reports()] == [(1, {"val/wer": 1.0}), (2, {"val/wer": 0.5})]
 
 
+REPORT = '{"step": 2, "time": 1.0, "metrics": {"val/wer": 0.5}}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "\x00", REPORT[:20], REPORT.replace("2", '"2"'), REPORT.replace("2", "0"), REPORT.replace("2", "true"),
+     REPORT.replace("0.5", "NaN"), REPORT.replace("0.5", '"0.5"'), REPORT.replace("1.0", "null"), "[2]", "\xff"],
+)  # fmt: skip
+def test_a_damaged_line_is_named_wherever_it_stands(tmp_path: Path, line: str) -> None:
+    """Only a last line that has no end was a kill's; a reader that skips another gives a curve that lacks an epoch."""
+    folder = TrialFolder(tmp_path)
+    first, third = (REPORT.replace('"step": 2', f'"step": {step}') for step in (1, 3))
+    for lines in ([first, line, third], [first, line]):
+        folder.journal.write_bytes("".join(f"{text}\n" for text in lines).encode("latin-1"))
+        before = folder.journal.read_bytes()
+        for read in (folder.reports, lambda: Journal(folder.journal)):
+            with pytest.raises(LipkdError, match=r"journal\.jsonl, line 2: .*; remove that line"):
+                read()
+        assert folder.journal.read_bytes() == before
+
+
 def test_a_journal_of_nothing_but_a_torn_line(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_text('{"st')
     Journal(tmp_path / "journal.jsonl").append(1, {"a": 1.0})
@@ -35,6 +59,46 @@ def test_metrics_must_be_finite(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         Journal(tmp_path / "journal.jsonl").append(1, {"a": float("nan")})
     assert TrialFolder(tmp_path).reports() == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "5", '{"train": [1]}', '{"state": "done"}', "\xff", "[" * 99999])
+@pytest.mark.parametrize("name", ["state.json", "config.json", "split.json", "provenance.json"])
+def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path, name: str, content: str) -> None:
+    folder = TrialFolder(tmp_path)
+    (tmp_path / name).write_bytes(content.encode("latin-1"))
+    readers: dict[str, Callable[[], object]] = {
+        "state.json": folder.state,
+        "config.json": folder.config,
+        "split.json": folder.split,
+        "provenance.json": folder.provenance,
+    }
+    if (name, content) == ("provenance.json", "[]"):
+        assert folder.provenance() == []
+        return
+    with pytest.raises(LipkdError, match=rf"{name}: .*(; remove it: |; train it again with )"):
+        readers[name]()
+
+
+def test_a_sound_trial_has_no_damage_and_a_damaged_state_can_be_replaced(tmp_path: Path) -> None:
+    folder = TrialFolder(tmp_path)
+    (tmp_path / "config.json").write_text('{"data": {"store": "x"}}')
+    assert folder.damage() == ""
+    (tmp_path / "state.json").write_text("")
+    assert "state.json: empty; remove it" in folder.damage()
+    folder.set_state("failed", "damaged")
+    assert folder.damage() == "" and folder.state()["state"] == "failed"
+
+
+@pytest.mark.parametrize("damage", [lambda t: t[:40], lambda t: t.replace('["bin"]', "[]"), lambda t: t + "5\n"])
+def test_damaged_predictions_are_named(tmp_path: Path, damage: Callable[[str], str]) -> None:
+    folder = TrialFolder(tmp_path)
+    row = {"id": "s/a", "reference": "bin", "hypotheses": ["bin"], "ensemble": "bin"}
+    folder.predictions("best").parent.mkdir()
+    folder.predictions("best").write_text(json.dumps(row) + "\n")
+    assert folder.read_predictions() == [row]
+    folder.predictions("best").write_text(damage(json.dumps(row) + "\n"))
+    with pytest.raises(LipkdError, match=r"best\.jsonl, line [12]: .*; remove the file: "):
+        folder.read_predictions()
 
 
 def test_state(tmp_path: Path) -> None:

@@ -11,13 +11,12 @@ import sys
 import time
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from lipkd import checkpoint
-from lipkd.config.trial_config import TrialConfig, parse_config
+from lipkd.config.trial_config import parse_config
 from lipkd.ctc.options import DecodingOptions
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
@@ -26,13 +25,8 @@ from lipkd.model.cost import peer_costs
 from lipkd.text import letters
 from lipkd.training.train import deployed_cost, distill_weight, fading_weight, fit
 from lipkd.trial import TrialFolder
+from tests.lipkd.training.small import config_of
 from tests.measured import numbers
-
-
-def config_of(store: ClipStore, **parts: Any) -> TrialConfig:
-    data = {"store": str(store.path), "scenario": "unseen", "val_speakers": ["cleo"]}
-    training = {"epochs": 3, "batch_size": 4, "threads": 1, **parts.pop("training", {})}
-    return parse_config({"data": data, "network": {"width": 0.125}, "training": training, **parts})
 
 
 def weights(folder: Path, which: str = "last") -> dict[str, torch.Tensor]:
@@ -182,22 +176,6 @@ def test_a_trial_that_stops_between_epochs_resumes_to_the_same_numbers(tiny_stor
     assert [report.metrics["time/total_s"] for report in reports] == pytest.approx(took)
 
 
-def test_a_trial_of_an_older_lipkd_goes_on_with_all_of_its_time(tiny_store: ClipStore, tmp_path: Path) -> None:
-    """Its journal has no totals, only the epochs' own times."""
-    fit(config_of(tiny_store, training={"epochs": 2}), tmp_path)
-    journal = tmp_path / "journal.jsonl"
-    rows = [json.loads(line) for line in journal.read_text().splitlines()]
-    for number, row in enumerate(rows):
-        del row["metrics"]["time/total_s"]
-        row["metrics"]["time/epoch_s"] = 100.0 * (number + 1)
-    journal.write_text("".join(json.dumps(row) + "\n" for row in rows[:1]))
-    (tmp_path / "checkpoints" / "last.safetensors").unlink()
-    fit(config_of(tiny_store, training={"epochs": 2}), tmp_path)
-    first, second = TrialFolder(tmp_path).reports()
-    assert first.metrics["time/epoch_s"] == 100.0
-    assert second.metrics["time/total_s"] == 100.0 + second.metrics["time/epoch_s"]
-
-
 def test_averaged_weights_are_read_kept_and_resumed(tiny_store: ClipStore, tmp_path: Path) -> None:
     training = {"epochs": 3, "ema": 0.9}
     config = config_of(tiny_store, cohort={"method": "one", "peers": 2}, training=training)
@@ -298,16 +276,6 @@ def test_a_folder_is_not_continued_with_another_configuration(tiny_store: ClipSt
     fit(config_of(tiny_store, training={"epochs": 1, "checkpoint_every": 5}), tmp_path)
 
 
-def test_a_damaged_checkpoint_is_a_sentence(tiny_store: ClipStore, tmp_path: Path) -> None:
-    fit(config_of(tiny_store, training={"epochs": 1}), tmp_path)
-    path = tmp_path / "checkpoints" / "best.safetensors"
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(LipkdError, match="not a checkpoint of lipkd"):
-        evaluate(tmp_path, device="cpu")
-    with pytest.raises(LipkdError, match=r"no config\.json"):
-        TrialFolder(tmp_path / "nothing").config()
-
-
 def test_schedules() -> None:
     config = parse_config(
         {
@@ -342,5 +310,5 @@ def test_a_store_is_known_by_its_clips_and_not_by_its_place(tiny_store: ClipStor
     assert same_weights(tmp_path / "trial", tmp_path / "whole")
     (there / "meta.json").write_text(json.dumps({**tiny_store.meta, "digest": "0" * 64}), encoding="utf-8")
     with pytest.raises(LipkdError, match=f"clip store {there}: holds other clips than when this was planned"):
-        fit(moved, tmp_path / "trial")
+        fit(moved, tmp_path / "another")
     assert config_of(ClipStore.open(there)).signature() != moved.signature()

@@ -81,7 +81,7 @@ def test_tables_name_clips_by_id_or_by_path_and_speaker(tmp_path: Path) -> None:
         ("a.csv", "id,text\na,x\n", "'a' is no speaker/name"),
         ("a.csv", "id,text\ns1/a,x\ns1/a,y\n", "entry 2: s1/a appears twice"),
         ("a.jsonl", '{"id": "s1/a"', "line 1: not JSON"),
-        ("a.jsonl", '["s1/a", "x"]', "entry 1: has no text"),
+        ("a.jsonl", '["s1/a", "x"]', "line 1: a list instead of an object"),
     ],
 )
 def test_a_table_that_does_not_tell_is_refused(tmp_path: Path, name: str, content: str, fault: str) -> None:
