@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lipkd.data.store import Frames
 from preprocessing.rejects import BadClip
 from preprocessing.video.image_folder import read_picture, read_pictures
-from preprocessing.video.resample import Span, first_picture, video_pictures
+from preprocessing.video.resample import Span, video_pictures, video_width
 
 LARGEST_CROP = 200  # pixels wide; a wider video shows more than a mouth
 
@@ -55,7 +55,7 @@ def picture_width(path: Path) -> int:
         picture = None if first is None else read_picture(first)
         return 0 if picture is None else picture.shape[1]
     try:
-        return first_picture(path).shape[1]
+        return video_width(path)
     except BadClip:
         return 0
 

@@ -38,6 +38,11 @@ class ToPicture:
             bgr = self._stretch_and_tone(frame)
         return turn(bgr.to_ndarray().astype(np.uint8, copy=False), self.matrix)
 
+    def width(self, frame: VideoFrame) -> int:
+        """Width of the picture that the frame would become, in pixels."""
+        width, height = square_size(frame.width, frame.height, self.pixel)
+        return height if is_quarter_turn(display_matrix(frame)) else width
+
     def _stretch_and_tone(self, frame: VideoFrame) -> VideoFrame:
         width, height = square_size(frame.width, frame.height, self.pixel)
         toned = frame.color_trc in HIGH_DYNAMIC_RANGE
@@ -47,7 +52,7 @@ class ToPicture:
             height=height,
             format="bgr24",
             interpolation=Interpolation.BICUBIC,
-            # libswscale maps the tones by itself when the two differ.
+            # libswscale maps the tones by itself when the two differ: a second for its tables, then 2 ms a picture.
             dst_color_trc=ColorTrc.BT709 if toned else None,
             dst_color_primaries=ColorPrimaries.BT709 if toned else None,
             threads=1,
@@ -86,6 +91,12 @@ def display_matrix(frame: VideoFrame) -> Matrix:
 def turn(picture: Picture, matrix: Matrix) -> Picture:
     """The picture turned and mirrored as the matrix says, by the nearest of the four quarter turns."""
     a, b, c, d = matrix
-    if abs(a) + abs(d) < abs(b) + abs(c):
+    if is_quarter_turn(matrix):
         picture, a, d = picture.swapaxes(0, 1), c, b
     return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def is_quarter_turn(matrix: Matrix) -> bool:
+    """Whether columns become rows."""
+    a, b, c, d = matrix
+    return abs(a) + abs(d) < abs(b) + abs(c)

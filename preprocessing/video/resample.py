@@ -50,10 +50,10 @@ def video_pictures(path: Path, span: Span | None = None) -> Iterator[Picture]:
         yield previous
 
 
-def first_picture(path: Path) -> Picture:
-    """The first picture of a video; raises BadClip when it cannot be read."""
+def video_width(path: Path) -> int:
+    """Width in pixels of a video's pictures as players show them; raises BadClip when it cannot be read."""
     with open_video(path) as video:
-        return ToPicture(video.stream)(first_frame(video))
+        return ToPicture(video.stream).width(first_frame(video))
 
 
 def first_frame(video: Video) -> VideoFrame:
