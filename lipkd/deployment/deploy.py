@@ -12,7 +12,6 @@ from lipkd.deployment.lipreader import FORMAT, LipReader
 from lipkd.errors import LipkdError
 from lipkd.evaluation.evaluate import load_cohort
 from lipkd.model.cost import network_cost
-from lipkd.model.lipnet import LipNet
 from lipkd.trial import TrialFolder
 
 
@@ -65,9 +64,7 @@ def extract(folder: TrialFolder, asked: int | None = None, store_path: Path | No
     """
     cohort, config, info = load_cohort(folder, "best")
     peer, counts, why = choose_peer(folder, asked)
-    network = cohort.peers[peer]
-    if not isinstance(network, LipNet):
-        raise LipkdError(f"trial {folder.name}: the peers of method {config.cohort.method!r} cannot stand alone")
+    network = cohort.network(peer)
     split = folder.split()
     store = ClipStore.open(store_path or config.data.store)
     if store.meta["digest"] != split["store_digest"]:

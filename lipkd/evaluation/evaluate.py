@@ -78,7 +78,7 @@ def read_clips(
     for batches in zip(*(reader.plain(clips, options.batch_size, view) for view in options.views), strict=True):
         seen = [batch.to(device) for batch in batches]
         with autocast(device, options.precision or "auto"):
-            read = [cohort.read(batch) for batch in seen]
+            read = [cohort.infer(batch) for batch in seen]
         batch = seen[0]  # all but the pictures is the same in each
         by_peer = zip(*(peers for peers, _ in read), strict=True)
         logits = [most_confident(z, batch.lengths, reader.alphabet) for z in by_peer]
@@ -143,10 +143,11 @@ def load_cohort(folder: TrialFolder, which: Literal["last", "best"]) -> tuple[Co
     tensors = checkpoint.read_with(tensors)
     config = parse_config(info["config"], str(folder.checkpoint(which)))
     cohort = Cohort(config, picture=tuple(info["picture"]), n_words=0)
-    for index, peer in enumerate(cohort.peers):
-        peer.load_state_dict(checkpoint.tensors_under(tensors, f"peers.{index}."))
-    if cohort.gate is not None:
-        cohort.gate.load_state_dict(checkpoint.tensors_under(tensors, "method."))
+    try:
+        cohort.load_inference_state(tensors)
+    except (KeyError, RuntimeError) as error:
+        what = f"no tensor {error}" if isinstance(error, KeyError) else str(error).splitlines()[-1].strip()
+        raise LipkdError(f"checkpoint {folder.checkpoint(which)}: of another lipkd, or damaged ({what})") from error
     return cohort, config, info
 
 

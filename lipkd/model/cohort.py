@@ -3,11 +3,11 @@
     L_i = CTC_i + λ · τ² · mean KL(target_i ‖ softmax(z_i / τ)) + word weight · CE_i
 
 The peers' losses are added and differentiated once; as no parameter is shared and every target is
-detached, each peer gets exactly the gradient of its own L_i. (In method `one` the peers share their
-convolutions, on purpose.)
+detached, each peer gets exactly the gradient of its own L_i. (In method `one` the peers are branches on one
+trunk, which belongs to the cohort.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from lipkd.config.trial_config import TrialConfig
 from lipkd.ctc.losses import ctc_per_clip, distillation, taught_frames, valid_frames
 from lipkd.data.loader import IGNORE, Batch
-from lipkd.model.lipnet import LipNet, network_shape
-from lipkd.model.methods import GatedBranches, Teaching, make_method
-from lipkd.model.methods.one import mix
+from lipkd.model.lipnet import Branch, LipNet, Trunk, network_shape
+from lipkd.model.methods import CohortShape, Outputs, Teaching, make_method
 from lipkd.seeds import derive
 from lipkd.text import Alphabet
 
@@ -34,7 +33,8 @@ class Losses:
 
 
 class Cohort(nn.Module):
-    """`peers` are networks (they may differ in width), `method` says who learns what from whom.
+    """`peers` are networks (they may differ in width), or branches on a shared `trunk`; `method` says who learns
+    what from whom.
 
     `word_heads` map a peer's hidden states to the words of the training transcripts, frame by frame;
     they are there for the warm start only and are not deployed.
@@ -50,53 +50,62 @@ class Cohort(nn.Module):
         self.alphabet = Alphabet(config.data.alphabet)
         self.peers = nn.ModuleList()
         self.word_heads = nn.ModuleList()
+        self.trunk: Trunk | None = None
         with torch.random.fork_rng(devices=[]):
+            whole = []
             for index, width in enumerate(config.widths):
                 field = "network.width" if config.cohort.widths is None else f"cohort.widths.{index}"
                 shape = network_shape(
                     config.network.name, width, picture=picture, symbols=self.alphabet.size, field=field
                 )
                 torch.manual_seed(derive(config.seed, "peer", index))
-                self.peers.append(LipNet(shape, config.network.dropout))
+                whole.append(LipNet(shape, config.network.dropout))
                 if n_words:
                     self.word_heads.append(nn.Linear(2 * shape.hidden, n_words + 1))
             torch.manual_seed(derive(config.seed, "method"))
-            self.method = make_method(config.cohort, shape.features)
-        if self.gate is not None:
-            for peer in self.networks[1:]:
-                peer.share_trunk(self.networks[0])
+            cohort_shape = CohortShape(len(whole), shape.features, self.alphabet)
+            self.method = make_method(config.cohort.method, cohort_shape)
+            if self.method.shares_trunk:
+                self.trunk, _ = whole[0].split()
+                self.peers.extend(network.split()[1] for network in whole)
+            else:
+                self.peers.extend(whole)
 
     @property
-    def networks(self) -> list[LipNet]:
-        """The peers, with their type."""
-        return cast("list[LipNet]", list(self.peers))
+    def branches(self) -> list[Branch]:
+        """The peers, with their type: a whole network is a branch too."""
+        return cast("list[Branch]", list(self.peers))
 
-    @property
-    def gate(self) -> GatedBranches | None:
-        """The gate of method `one`; None where the peers share nothing."""
-        return self.method if isinstance(self.method, GatedBranches) else None
+    def network(self, index: int) -> LipNet:
+        """A peer as a whole network; of a branch and the shared trunk a copy."""
+        branch = self.branches[index]
+        return cast("LipNet", branch) if self.trunk is None else LipNet.joined(self.trunk, branch)
 
     def apply_schedule(self, config: TrialConfig) -> None:
         """Take the cohort section and the dropout of `config` from now on; the networks stay as they are."""
         self.config = config.cohort
-        for peer in self.networks:
-            peer.dropout_share = config.network.dropout
+        for part in (*self.branches, self.trunk):
+            if part is not None:
+                part.dropout_share = config.network.dropout
 
     def losses(
         self, batch: Batch, *, weight: float, word_weight: float, generators: list[torch.Generator] | None = None
     ) -> Losses:
         """All peers' losses on a batch; `weight` is λ now, `generators` (one per peer) switch dropout on."""
         draws = generators or (None,) * len(self.peers)
-        trunk, states = self._states(batch, draws)
-        teaching = self._teach(trunk, [z for _, z in states], batch)
+        outputs = self._outputs(batch, draws)
+        teaching = self.method.teach(outputs, batch)
+        strings = self._encoded_strings(teaching, batch.device)
         mask = valid_frames(batch.lengths, batch.n_frames, batch.device)
         total = torch.zeros((), device=batch.device)
         terms = {}
-        for index, (hidden, z) in enumerate(states):
+        for index, (hidden, z) in enumerate(zip(outputs.hidden, outputs.logits, strict=True)):
             own = ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths).mean()
             terms[f"train/ctc/peer_{index}"] = own.detach()
             total = total + own
-            if (distill := self._distill(z, index, teaching, batch, mask)) is not None:
+            with torch.set_grad_enabled(weight > 0):  # with λ = 0 the term is measured only
+                distill = self._distill(z, teaching.targets[index] if teaching.targets else (), strings, batch, mask)
+            if distill is not None:
                 terms[f"train/distill/peer_{index}"] = distill.detach()
                 if weight > 0:
                     total = total + weight * distill
@@ -115,74 +124,78 @@ class Cohort(nn.Module):
                 terms[f"train/weight/peer_{index}"] = share
         return Losses(total, terms)
 
-    def _states(
-        self, batch: Batch, draws: Sequence[torch.Generator | None]
-    ) -> tuple[Tensor | None, list[tuple[Tensor, Tensor]]]:
-        """The features (B, T, F) of a shared trunk (mean over the views), or None; each peer's hidden states and
-        logits (B, T, V)."""
-        networks, views = self.networks, [view.values() for view in batch.views]
-        if self.gate is None:
-            seen = views if len(views) > 1 else views * len(networks)
-            runs = zip(networks, seen, draws, strict=True)
-            return None, [peer(values, batch.lengths, draw) for peer, values, draw in runs]
-        encoded = [networks[0].encode(values, batch.lengths, draws[i]) for i, values in enumerate(views)]
-        trunks = encoded if len(views) > 1 else encoded * len(networks)
-        heads = zip(networks, trunks, draws, strict=True)
-        states = [peer.classify(features, batch.lengths, draw) for peer, features, draw in heads]
-        return torch.stack(encoded).mean(0), states
+    def _outputs(self, batch: Batch, draws: Sequence[torch.Generator | None]) -> Outputs:
+        """What every peer makes of its view of the batch."""
+        peers, views = self.branches, [view.values() for view in batch.views]
+        if self.trunk is None:
+            networks = cast("list[LipNet]", peers)
+            by_peer = views if len(views) > 1 else views * len(peers)
+            runs = zip(networks, by_peer, draws, strict=True)
+            states = [network(values, batch.lengths, draw) for network, values, draw in runs]
+            mean = None
+        else:
+            encoded = [self.trunk.encode(values, batch.lengths, draws[i]) for i, values in enumerate(views)]
+            by_peer = encoded if len(views) > 1 else encoded * len(peers)
+            heads = zip(peers, by_peer, draws, strict=True)
+            states = [peer.classify(features, batch.lengths, draw) for peer, features, draw in heads]
+            mean = torch.stack(encoded).mean(0)
+        hidden, logits = zip(*states, strict=True)
+        return Outputs(logits, hidden, mean)
 
-    def _teach(self, trunk: Tensor | None, logits: list[Tensor], batch: Batch) -> Teaching:
-        """What the method makes of the peers' logits, one (B, T, V) each."""
-        if self.gate is not None:
-            return self.gate(trunk, logits, batch)
-        return self.method([z.detach() for z in logits], batch, self.alphabet)
+    def _encoded_strings(self, teaching: Teaching, device: torch.device) -> tuple[Tensor, Tensor] | None:
+        """The strings to learn as symbols (B, L), padded, and their lengths (B,); None when there are none to learn."""
+        encoded = [torch.tensor(self.alphabet.encode(text), dtype=torch.long) for text in teaching.strings]
+        if not encoded:
+            return None
+        padded = nn.utils.rnn.pad_sequence(encoded, batch_first=True).to(device)
+        return padded, torch.tensor([len(symbols) for symbols in encoded])
 
-    def _distill(self, z: Tensor, index: int, teaching: Teaching, batch: Batch, mask: Tensor) -> Tensor | None:
-        """What a peer with logits z (B, T, V) has to learn from the method now, a scalar; None when nothing."""
+    def _distill(
+        self, z: Tensor, targets: Sequence[Tensor], strings: tuple[Tensor, Tensor] | None, batch: Batch, mask: Tensor
+    ) -> Tensor | None:
+        """The distillation loss of a peer with logits z (B, T, V), a scalar: against its target logits or the
+        strings; None when the method teaches nothing. mask (B, T) of valid frames."""
         config = self.config
-        if teaching.targets:
+        if targets:
             divergences = [
                 distillation(z, target, taught_frames(target, mask, config.frames, config.window), config.temperature)
-                for target in teaching.targets[index]
+                for target in targets
             ]
             return torch.stack(divergences).mean()
-        if teaching.strings:
-            encoded = [torch.tensor(self.alphabet.encode(text), dtype=torch.long) for text in teaching.strings]
-            said = torch.tensor([len(symbols) > 0 for symbols in encoded])
-            if not said.any():  # an empty string would teach the peers to be silent
-                return torch.zeros((), device=z.device)
-            lengths = torch.tensor([len(symbols) for symbols in encoded])
-            padded = nn.utils.rnn.pad_sequence(encoded, batch_first=True).to(z.device)
-            losses = ctc_per_clip(z, batch.lengths, padded, lengths)
-            return torch.where(said.to(z.device), losses, 0.0).sum() / said.sum()
-        return None
+        if strings is None:
+            return None
+        padded, lengths = strings
+        known = lengths > 0  # an empty string would teach the peers to be silent
+        if not known.any():
+            return torch.zeros((), device=z.device)
+        losses = ctc_per_clip(z, batch.lengths, padded, lengths)
+        return torch.where(known.to(z.device), losses, 0.0).sum() / known.sum()
 
     @torch.no_grad()
-    def read(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
-        """Each peer's logits and the ensemble's, all (B, T, V), without dropout.
+    def infer(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        """Each peer's logits and the ensemble's, all (B, T, V), without dropout."""
+        outputs = self._outputs(batch, (None,) * len(self.peers))
+        return list(outputs.logits), self.method.ensemble(outputs, batch.lengths)
 
-        There is no transcript to weigh peers by, so the ensemble is the mean of the logits, but for `one`, whose
-        gate needs none.
-        """
-        trunk, states = self._states(batch, (None,) * len(self.peers))
-        logits = [z for _, z in states]
-        if self.gate is None or trunk is None:
-            return logits, torch.stack(logits).mean(0)
-        return logits, mix(logits, self.gate.shares(trunk, batch.lengths))
-
-    def deployed(self) -> dict[str, Tensor]:
-        """The tensors that `read` needs, named as in `state_dict`."""
-        kept = ("peers.",) if self.gate is None else ("peers.", "method.")
+    def inference_state(self) -> dict[str, Tensor]:
+        """The tensors that `infer` needs, named as in `state_dict`."""
+        kept = ("peers.", "trunk.", "method.") if self.method.weighs_at_inference else ("peers.", "trunk.")
         return {name: value for name, value in self.state_dict().items() if name.startswith(kept)}
+
+    def load_inference_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `inference_state` gave; other tensors are passed over.
+
+        Raises KeyError for a tensor that is not there, RuntimeError for one of another shape.
+        """
+        self.load_state_dict({**self.state_dict(), **{name: tensors[name] for name in self.inference_state()}})
 
     def parameter_groups(self) -> list[list[nn.Parameter]]:
         """Parameters whose gradients are clipped together: a group per peer, one for a shared trunk, one for the
         method."""
-        trunk = [] if self.gate is None else list(self.networks[0].trunk())
-        shared = {id(parameter) for parameter in trunk}
-        groups = [[p for p in peer.parameters() if id(p) not in shared] for peer in self.peers]
+        groups = [list(peer.parameters()) for peer in self.peers]
         for group, head in zip(groups, self.word_heads, strict=False):
             group.extend(head.parameters())
+        trunk = [] if self.trunk is None else list(self.trunk.parameters())
         return [group for group in (*groups, trunk, list(self.method.parameters())) if group]
 
 

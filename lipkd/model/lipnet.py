@@ -12,7 +12,6 @@ quarter of the work. Padded frames are zeroed before every convolution, left out
 kept from the GRU (lipkd/model/gru.py), so a clip gives the same logits alone and in any batch.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -112,11 +111,14 @@ def make_convolution(before: int, after: int, kernel: tuple[int, int, int], stri
     return convolution
 
 
-class LipNet(nn.Module):
-    """One peer. Call it with frames (B, C, T, H, W) and lengths (B,); it returns hidden states and logits."""
+class Trunk(nn.Module):
+    """The convolutions of LipNet. In method `one` all peers share one."""
 
     def __init__(self, shape: NetworkShape, dropout_share: float = 0.0) -> None:
         super().__init__()
+        self._add_trunk(shape, dropout_share)
+
+    def _add_trunk(self, shape: NetworkShape, dropout_share: float) -> None:
         self.shape = shape
         self.dropout_share = dropout_share
         inputs = (shape.picture_channels, *shape.channels[:-1])
@@ -126,6 +128,30 @@ class LipNet(nn.Module):
         )
         self.scales = nn.ParameterList(nn.Parameter(torch.ones(1, c, 1, 1, 1)) for c in shape.channels)
         self.shifts = nn.ParameterList(nn.Parameter(torch.zeros(1, c, 1, 1, 1)) for c in shape.channels)
+
+    def encode(self, frames: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """frames (B, C, T, H, W), lengths (B,) on the CPU, to a feature vector per frame, (B, T, features), 0 where
+        padded. `generator` switches dropout on."""
+        valid = torch.arange(frames.shape[2])[None, :] < lengths[:, None]
+        mask = valid[:, None, :, None, None].to(frames.device)
+        x = frames.contiguous(memory_format=torch.channels_last_3d) * mask
+        for convolution, scale, shift in zip(self.convolutions, self.scales, self.shifts, strict=True):
+            x = F.max_pool3d(convolution(x), (1, 2, 2))
+            x = F.relu(standardise(x, mask) * scale + shift) * mask
+            x = dropout(x, self.dropout_share, generator, per_channel=True)
+        return x.transpose(1, 2).flatten(2).float()
+
+
+class Branch(nn.Module):
+    """The recurrent layers and the output of LipNet: a peer of method `one`, which encodes with a shared trunk."""
+
+    def __init__(self, shape: NetworkShape, dropout_share: float = 0.0) -> None:
+        super().__init__()
+        self._add_branch(shape, dropout_share)
+
+    def _add_branch(self, shape: NetworkShape, dropout_share: float) -> None:
+        self.shape = shape
+        self.dropout_share = dropout_share
         self.recurrent = nn.ModuleList(
             nn.GRU(size, shape.hidden, batch_first=True, bidirectional=True)
             for size in (shape.features, 2 * shape.hidden)
@@ -137,6 +163,31 @@ class LipNet(nn.Module):
                     for gate in parameter.data.chunk(3):
                         nn.init.orthogonal_(gate)
 
+    def classify(
+        self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """features (B, T, features), lengths (B,) on the CPU, to hidden states (B, T, 2·hidden) and logits (B, T, V).
+
+        `generator` switches dropout on. Values at padded frames mean nothing.
+        """
+        hidden = features
+        with torch.autocast(features.device.type, enabled=False):  # small recurrent products gain nothing from bf16
+            for gru in self.recurrent:
+                hidden = dropout(run_gru(cast("nn.GRU", gru), hidden, lengths), self.dropout_share, generator)
+            return hidden, self.output(hidden)
+
+
+class LipNet(Trunk, Branch):
+    """A whole network: what a peer of all methods but `one` is, and what is deployed.
+
+    Its tensors have the names that they have in a Trunk and in a Branch.
+    """
+
+    def __init__(self, shape: NetworkShape, dropout_share: float = 0.0) -> None:
+        nn.Module.__init__(self)
+        self._add_trunk(shape, dropout_share)  # before the branch: the order decides who draws which initial weights
+        self._add_branch(shape, dropout_share)
+
     def forward(
         self, frames: Tensor, lengths: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -146,32 +197,17 @@ class LipNet(nn.Module):
         """
         return self.classify(self.encode(frames, lengths, generator), lengths, generator)
 
-    def trunk(self) -> Iterator[nn.Parameter]:
-        """The parameters of `encode`."""
-        for part in (self.convolutions, self.scales, self.shifts):
-            yield from part.parameters()
+    def split(self) -> tuple[Trunk, Branch]:
+        """Copies of the two parts."""
+        trunk, branch = Trunk(self.shape, self.dropout_share), Branch(self.shape, self.dropout_share)
+        state = self.state_dict()
+        for part in (trunk, branch):
+            part.load_state_dict({name: state[name] for name in part.state_dict()})
+        return trunk, branch
 
-    def share_trunk(self, other: "LipNet") -> None:
-        """Encode with the other network's convolutions from now on, not with copies of them."""
-        self.convolutions, self.scales, self.shifts = other.convolutions, other.scales, other.shifts
-
-    def encode(self, frames: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The convolutions: frames (B, C, T, H, W) to a feature vector per frame, (B, T, features), 0 where padded."""
-        valid = torch.arange(frames.shape[2])[None, :] < lengths[:, None]
-        mask = valid[:, None, :, None, None].to(frames.device)
-        x = frames.contiguous(memory_format=torch.channels_last_3d) * mask
-        for convolution, scale, shift in zip(self.convolutions, self.scales, self.shifts, strict=True):
-            x = F.max_pool3d(convolution(x), (1, 2, 2))
-            x = F.relu(standardise(x, mask) * scale + shift) * mask
-            x = dropout(x, self.dropout_share, generator, per_channel=True)
-        return x.transpose(1, 2).flatten(2).float()
-
-    def classify(
-        self, features: Tensor, lengths: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The recurrent layers: features (B, T, features) to hidden states (B, T, 2·hidden) and logits (B, T, V)."""
-        hidden = features
-        with torch.autocast(features.device.type, enabled=False):  # small recurrent products gain nothing from bf16
-            for gru in self.recurrent:
-                hidden = dropout(run_gru(cast("nn.GRU", gru), hidden, lengths), self.dropout_share, generator)
-            return hidden, self.output(hidden)
+    @classmethod
+    def joined(cls, trunk: Trunk, branch: Branch) -> "LipNet":
+        """A network with copies of the weights of both parts."""
+        network = cls(branch.shape, branch.dropout_share)
+        network.load_state_dict({**trunk.state_dict(), **branch.state_dict()})
+        return network

@@ -13,8 +13,10 @@ The output layer is carried over symbol by symbol, so a network may go on with a
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from lipkd import checkpoint
 from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.errors import LipkdError
 from lipkd.model.cohort import Cohort
-from lipkd.model.lipnet import LipNet, map_size
+from lipkd.model.lipnet import Branch, Trunk, map_size
 from lipkd.text import BLANK
 from lipkd.trial import TrialFolder
 
@@ -90,7 +92,8 @@ def find_source(given: str) -> Source:
     except LipkdError as error:
         raise LipkdError(f"training.init_from = {given}: {error}") from error
     peer, why = _best_peer(folder, info["epoch"], len(config.widths))
-    own = checkpoint.tensors_under(checkpoint.read_with(tensors), f"peers.{peer}.")
+    weights = checkpoint.read_with(tensors)
+    own = checkpoint.tensors_under(weights, "trunk.") | checkpoint.tensors_under(weights, f"peers.{peer}.")
     return Source(file, peer, why, own, config, tuple(info["picture"]))
 
 
@@ -112,11 +115,10 @@ def start_from(source: Source, cohort: Cohort, config: TrialConfig, picture: tup
     """
     spread = config.training.init_spread
     fits = []
-    for index, network in enumerate(cohort.networks):
-        shared = index > 0 and cohort.gate is not None  # the trunk of `one` is peer 0's
-        skipped = {id(p) for p in network.trunk()} if shared else set()
-        fits.append(take_over(network, source, config, picture, spread if index else 0.0, skipped))
-    whole = len(cohort.networks[0].state_dict())
+    for index, branch in enumerate(cohort.branches):
+        shared = [cohort.trunk] if cohort.trunk and index == 0 else []  # counted with peer 0, and as it is given
+        fits.append(take_over([*shared, branch], source, config, picture, spread if index else 0.0))
+    whole = len(cohort.network(0).state_dict())
     if not any(fit.loaded for fit in fits):
         raise LipkdError(
             f"training.init_from = {config.training.init_from}: no layer of it fits {config.network.name} "
@@ -143,25 +145,19 @@ def start_from(source: Source, cohort: Cohort, config: TrialConfig, picture: tup
 
 @torch.no_grad()
 def take_over(
-    network: LipNet,
+    parts: Sequence[Trunk | Branch],
     source: Source,
     config: TrialConfig,
     picture: tuple[int, int, int],
     spread: float,
-    skipped: set[int],
 ) -> Fit:
-    """Move a network's tensors to (1 - spread) · given + spread · own wherever the source's fit.
-
-    `skipped` are the ids of parameters that another network, which shares them, has taken over already.
-    """
+    """Move the tensors of a peer's parts to (1 - spread) · given + spread · own wherever the source's fit."""
     fit = Fit()
     same_places = map_size(*picture[:2]) == map_size(*source.picture[:2])  # equal products may be other shapes
     symbols = _common_symbols(source.config.data.alphabet, config.data.alphabet)
     whole = source.config.data.alphabet == config.data.alphabet
-    for name, own in network.named_parameters():
+    for name, own in chain.from_iterable(part.named_parameters() for part in parts):
         given = source.tensors.get(name)
-        if id(own) in skipped:
-            continue
         if given is None:
             fit.fresh[name] = "not in the checkpoint"
         elif name.startswith("output.") and given.shape[1:] == own.shape[1:] and not whole:

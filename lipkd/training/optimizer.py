@@ -26,7 +26,6 @@ class CohortOptimizer:
     def __init__(self, cohort: Cohort, training: TrainingConfig) -> None:
         self.matrices = _recurrent_matrices(cohort) if training.optimizer == "muon" else []
         apart = {id(p) for p in self.matrices}
-        # A shared trunk stands under every peer's name, and `parameters` gives it once.
         others = [p for p in cohort.parameters() if id(p) not in apart]
         adamw: list[dict[str, Any]] = [
             {"params": [p for p in others if p.squeeze().ndim >= 2]},
@@ -82,5 +81,5 @@ def learning_rate(training: TrainingConfig, step: int, steps: int) -> float:
 
 
 def _recurrent_matrices(cohort: Cohort) -> list[nn.Parameter]:
-    layers: Iterable[nn.Module] = (gru for peer in cohort.networks for gru in peer.recurrent)
+    layers: Iterable[nn.Module] = (gru for peer in cohort.branches for gru in peer.recurrent)
     return [p for layer in layers for p in layer.parameters() if p.ndim == 2]

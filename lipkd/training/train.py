@@ -297,7 +297,7 @@ class Trainer:
             write_jsonl(self.folder.predictions("best"), reading.rows)
             header = {"alphabet": self.reader.alphabet.characters}
             write_atomic(self.folder.posteriors, lambda temporary: save_file(reading.posteriors, temporary, header))
-            deployed = {f"model/{name}": value for name, value in self.averaged.deployed().items()}
+            deployed = {f"model/{name}": value for name, value in self.averaged.inference_state().items()}
             checkpoint.save(self.folder.checkpoint("best"), deployed, self._info())
 
     def _checkpoint_last(self) -> None:

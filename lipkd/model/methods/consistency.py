@@ -15,18 +15,16 @@ The views themselves are made by `lipkd.data.loader`.
 """
 
 import torch
-from torch import Tensor, nn
 
 from lipkd.data.loader import Batch
-from lipkd.model.methods.teaching import Teaching
-from lipkd.text import Alphabet
+from lipkd.model.methods.teaching import Method, Outputs, Teaching
 
 
-class OtherViews(nn.Module):
+class OtherViews(Method):
     """The mean of the logits of the other peers, each of its own view; the ensemble is the mean of all."""
 
-    def forward(self, logits: list[Tensor], batch: Batch, alphabet: Alphabet) -> Teaching:
-        """logits: detached, one (B, T, V) per peer."""
+    def teach(self, outputs: Outputs, batch: Batch) -> Teaching:
+        logits = [z.detach() for z in outputs.logits]
         stacked = torch.stack(logits)
         others = [torch.cat([stacked[:i], stacked[i + 1 :]]).mean(0) for i in range(len(logits))]
         return Teaching(stacked.mean(0), tuple((z,) for z in others))

@@ -1,16 +1,14 @@
 """No distillation: P networks that share the batches and nothing else. One peer is vanilla."""
 
 import torch
-from torch import Tensor, nn
 
 from lipkd.data.loader import Batch
-from lipkd.model.methods.teaching import Teaching
-from lipkd.text import Alphabet
+from lipkd.model.methods.teaching import Method, Outputs, Teaching
 
 
-class Independent(nn.Module):
+class Independent(Method):
     """The control of every other method. The ensemble, for the record, is the mean of the logits."""
 
-    def forward(self, logits: list[Tensor], batch: Batch, alphabet: Alphabet) -> Teaching:
-        """logits: detached, one (B, T, V) per peer."""
+    def teach(self, outputs: Outputs, batch: Batch) -> Teaching:
+        logits = [z.detach() for z in outputs.logits]
         return Teaching(torch.stack(logits).mean(0))

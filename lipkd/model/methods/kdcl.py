@@ -10,39 +10,38 @@ alignment of the transcript to the mean of the logits (`lipkd.ctc.forced_alignme
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lipkd.ctc.forced_alignment import align
 from lipkd.ctc.losses import ctc_per_clip
 from lipkd.data.loader import Batch
-from lipkd.model.methods.teaching import Teaching
-from lipkd.text import Alphabet
+from lipkd.model.methods.teaching import Method, Outputs, Teaching
 
 
-class MeanLogits(nn.Module):
+class MeanLogits(Method):
     """The mean of the logits teaches all peers."""
 
-    def forward(self, logits: list[Tensor], batch: Batch, alphabet: Alphabet) -> Teaching:
-        """logits: detached, one (B, T, V) per peer."""
+    def teach(self, outputs: Outputs, batch: Batch) -> Teaching:
+        logits = [z.detach() for z in outputs.logits]
         return _one_target(torch.stack(logits).mean(0), len(logits))
 
 
-class BestLoss(nn.Module):
+class BestLoss(Method):
     """For every clip the peer that reads it best teaches all, itself included (its own term is 0)."""
 
-    def forward(self, logits: list[Tensor], batch: Batch, alphabet: Alphabet) -> Teaching:
-        """logits: detached, one (B, T, V) per peer."""
+    def teach(self, outputs: Outputs, batch: Batch) -> Teaching:
+        logits = [z.detach() for z in outputs.logits]
         losses = [ctc_per_clip(z, batch.lengths, batch.targets, batch.target_lengths) for z in logits]
         best = torch.stack(losses).argmin(0)  # (B,)
         stacked = torch.stack(logits)
         return _one_target(stacked[best, torch.arange(len(best), device=best.device)], len(logits))
 
 
-class MinLogit(nn.Module):
+class MinLogit(Method):
     """The least that any peer says for each wrong symbol, measured from what it says for the true one."""
 
-    def forward(self, logits: list[Tensor], batch: Batch, alphabet: Alphabet) -> Teaching:
-        """logits: detached, one (B, T, V) per peer."""
+    def teach(self, outputs: Outputs, batch: Batch) -> Teaching:
+        logits = [z.detach() for z in outputs.logits]
         stacked = torch.stack([z.float() for z in logits])  # (P, B, T, V)
         truth = align(stacked.mean(0), batch.lengths, batch.targets, batch.target_lengths)  # (B, T)
         index = truth[None, :, :, None].expand(len(logits), -1, -1, 1)

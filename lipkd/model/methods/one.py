@@ -21,8 +21,10 @@ one, and gets more weight still: without the term one of two branches had 0.89 o
 synthetic corpus, and a teacher that is one of its pupils teaches the other alone. The term leaves the gate free
 to prefer a branch for a clip, but not for all of them (Shazeer et al. 2017 balance their experts likewise).
 
-A deployed peer is trunk and branch, an ordinary LipNet; each peer's part of a checkpoint holds both.
+A deployed peer is trunk and branch, an ordinary LipNet; a checkpoint holds the trunk once, under `trunk.`.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -30,11 +32,14 @@ from torch import Tensor, nn
 
 from lipkd.ctc.losses import ctc_per_clip, valid_frames
 from lipkd.data.loader import Batch
-from lipkd.model.methods.teaching import Teaching
+from lipkd.model.methods.teaching import Method, Outputs, Teaching
 
 
-class GatedBranches(nn.Module):
+class GatedBranches(Method):
     """A linear gate from a clip's trunk features (length `features`) to a weight for each of `peers` branches."""
+
+    shares_trunk = True
+    weighs_at_inference = True
 
     def __init__(self, features: int, peers: int) -> None:
         super().__init__()
@@ -42,12 +47,17 @@ class GatedBranches(nn.Module):
         nn.init.zeros_(self.gate.weight)
         nn.init.zeros_(self.gate.bias)
 
-    def forward(self, trunk: Tensor, logits: list[Tensor], batch: Batch) -> Teaching:
-        """trunk (B, T, F), logits one (B, T, V) per branch, neither detached: the teacher's loss trains them too."""
-        shares = self.shares(trunk, batch.lengths)
-        ensemble = mix(logits, shares)
+    def teach(self, outputs: Outputs, batch: Batch) -> Teaching:
+        """Nothing is detached but the targets: the teacher's loss trains branches and trunk too."""
+        shares = self.shares(trunk_of(outputs), batch.lengths)
+        ensemble = mix(outputs.logits, shares)
         loss = ctc_per_clip(ensemble, batch.lengths, batch.targets, batch.target_lengths).mean() + imbalance(shares)
-        return Teaching(ensemble.detach(), ((ensemble.detach(),),) * len(logits), loss=loss, weights=shares.detach())
+        target = ensemble.detach()
+        return Teaching(target, ((target,),) * len(outputs.logits), loss=loss, weights=shares.detach())
+
+    def ensemble(self, outputs: Outputs, lengths: Tensor) -> Tensor:
+        """The gated ensemble; the gate needs no transcript."""
+        return mix(outputs.logits, self.shares(trunk_of(outputs), lengths))
 
     def shares(self, trunk: Tensor, lengths: Tensor) -> Tensor:
         """Weight (B, P) of each branch in each clip, adding up to 1; trunk (B, T, F), lengths (B,).
@@ -61,9 +71,15 @@ class GatedBranches(nn.Module):
         return self.gate(seen).float().softmax(-1)
 
 
-def mix(logits: list[Tensor], shares: Tensor) -> Tensor:
+def trunk_of(outputs: Outputs) -> Tensor:
+    """The features (B, T, F) of the shared trunk."""
+    assert outputs.trunk is not None, "the peers of `one` share a trunk"
+    return outputs.trunk
+
+
+def mix(logits: Sequence[Tensor], shares: Tensor) -> Tensor:
     """The ensemble's logits (B, T, V): Σ g_i z_i for shares g (B, P)."""
-    return (shares[:, :, None, None] * torch.stack(logits, 1).float()).sum(1)
+    return (shares[:, :, None, None] * torch.stack(tuple(logits), 1).float()).sum(1)
 
 
 def imbalance(shares: Tensor) -> Tensor:

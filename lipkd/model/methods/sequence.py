@@ -8,18 +8,21 @@ a clip on which it says nothing teaches nothing. No τ: there is nothing to soft
 """
 
 import torch
-from torch import Tensor, nn
 
 from lipkd.ctc.decode import greedy
 from lipkd.data.loader import Batch
-from lipkd.model.methods.teaching import Teaching
+from lipkd.model.methods.teaching import Method, Outputs, Teaching
 from lipkd.text import Alphabet
 
 
-class SequenceLevel(nn.Module):
+class SequenceLevel(Method):
     """The ensemble's greedy reading of each clip is a second transcript for all peers."""
 
-    def forward(self, logits: list[Tensor], batch: Batch, alphabet: Alphabet) -> Teaching:
-        """logits: detached, one (B, T, V) per peer."""
+    def __init__(self, alphabet: Alphabet) -> None:
+        super().__init__()
+        self.alphabet = alphabet
+
+    def teach(self, outputs: Outputs, batch: Batch) -> Teaching:
+        logits = [z.detach() for z in outputs.logits]
         ensemble = torch.stack([z.float().softmax(-1) for z in logits]).mean(0).clamp(min=1e-30).log()
-        return Teaching(ensemble, strings=tuple(greedy(ensemble, batch.lengths, alphabet)))
+        return Teaching(ensemble, strings=tuple(greedy(ensemble, batch.lengths, self.alphabet)))

@@ -15,6 +15,7 @@ from lipkd.data.store import ClipStore
 from lipkd.model.cohort import Cohort
 from lipkd.model.lipnet import LipNet
 from lipkd.model.methods.attention import FEATURES, Attention, prediction_features
+from lipkd.model.methods.teaching import Outputs
 from lipkd.text import Alphabet
 
 
@@ -92,24 +93,25 @@ def test_the_perceptron_learns_and_leaves_the_peers_alone(tiny_store: ClipStore)
     logits = [perfect_logits(batch, 4.0).requires_grad_(), guess.requires_grad_()]
     losses = []
     for _ in range(30):
-        teaching = method(logits, batch, Alphabet())
+        teaching = method.teach(Outputs(tuple(logits), tuple(logits)), batch)
         optimizer.zero_grad()
+        assert teaching.loss is not None and teaching.weights is not None
         teaching.loss.backward()
         optimizer.step()
         losses.append(teaching.loss.item())
     assert all(z.grad is None for z in logits)
     assert any(not torch.equal(before[name], value) for name, value in method.state_dict().items())
-    assert losses[-1] < losses[0]
+    assert losses[-1] < losses[0] and teaching.weights is not None
     assert teaching.weights[:, 0].mean() > 0.5 > teaching.weights[:, 1].mean()
 
 
 def test_attention_by_hand(tiny_store: ClipStore) -> None:
     """A perceptron whose weights are all zero but the last bias trusts all peers alike: the ensemble is the mean."""
-    batch, method = batch_of(tiny_store), Attention()
+    batch, method = batch_of(tiny_store), Attention(Alphabet())
     for parameter in method.parameters():
         torch.nn.init.zeros_(parameter)
     logits = [torch.randn(4, batch.n_frames, 28) for _ in range(3)]
-    teaching = method(logits, batch, Alphabet())
+    teaching = method.teach(Outputs(tuple(logits), tuple(logits)), batch)
     torch.testing.assert_close(teaching.ensemble, (logits[0] + logits[1] + logits[2]) / 3)
     torch.testing.assert_close(teaching.weights, torch.full((4, 3), 1 / 3))
     assert len(teaching.targets) == 3
@@ -149,39 +151,39 @@ def test_every_peer_sees_its_own_view(tiny_store: ClipStore) -> None:
         assert equal(gradients(cohort, batch, peer), gradients(cohort, replace(batch, views=(view,)), peer))
     one = cohort_of(method="one", peers=2)
     assert all(g.isfinite().all() for g in gradients(one, batch, 1, weight=1.0))
-    trunk, states = one._states(batch, (None, None))
-    seen = [one.networks[0].encode(view.values(), batch.lengths) for view in batch.views]
-    assert trunk is not None
-    torch.testing.assert_close(trunk, (seen[0] + seen[1]) / 2)
-    for (_, z), features, network in zip(states, seen, one.networks, strict=True):
-        assert torch.equal(z, network.classify(features, batch.lengths)[1])
+    outputs = one._outputs(batch, (None, None))
+    assert one.trunk is not None and outputs.trunk is not None
+    encoded = [one.trunk.encode(view.values(), batch.lengths) for view in batch.views]
+    torch.testing.assert_close(outputs.trunk, (encoded[0] + encoded[1]) / 2)
+    for z, features, branch in zip(outputs.logits, encoded, one.branches, strict=True):
+        assert torch.equal(z, branch.classify(features, batch.lengths)[1])
 
 
 def test_peers_of_one_share_their_trunk_and_nothing_else(tiny_store: ClipStore) -> None:
     """The trunk gets the gradient of both branches; it is clipped and stepped once, and is peer 0's to begin with."""
     batch, cohort = batch_of(tiny_store), cohort_of(method="one", peers=2)
     control = cohort_of(method="independent", peers=2)
-    one, other = cohort.networks
-    assert all(a is b for a, b in zip(one.trunk(), other.trunk(), strict=True))
-    trunk = {id(p) for p in one.trunk()}
-    assert {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()} == trunk
-    for name, value in one.state_dict().items():
+    assert cohort.trunk is not None and control.trunk is None
+    for name, value in cohort.trunk.state_dict().items():
         assert torch.equal(value, control.peers[0].state_dict()[name]), name
-        if "recurrent" in name or "output" in name:
-            assert torch.equal(other.state_dict()[name], control.peers[1].state_dict()[name]), name
+    for branch, whole in zip(cohort.peers, control.peers, strict=True):
+        assert {name.partition(".")[0] for name in branch.state_dict()} == {"recurrent", "output"}
+        for name, value in branch.state_dict().items():
+            assert torch.equal(value, whole.state_dict()[name]), name
     groups = [id(p) for group in cohort.parameter_groups() for p in group]
     assert len(groups) == len(set(groups)) and set(groups) == {id(p) for p in cohort.parameters()}
     cohort.losses(batch, weight=1.0, word_weight=1.0).total.backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in cohort.peers.parameters())
+    assert all(
+        p.grad is not None and p.grad.isfinite().all() for p in (*cohort.trunk.parameters(), *cohort.peers.parameters())
+    )
 
 
 def test_a_peer_of_one_is_an_ordinary_network(tiny_store: ClipStore) -> None:
-    """Its state loads into a LipNet alone that reads as the peer does; with a gate of zeros the ensemble is a mean."""
+    """Trunk and branch joined read as the peer does; with a gate of zeros the ensemble is a mean."""
     batch, cohort = batch_of(tiny_store), cohort_of(method="one", peers=2)
-    (first, second), ensemble = cohort.read(batch)
-    alone = cohort_of(peers=1).peers[0]
+    (first, second), ensemble = cohort.infer(batch)
+    alone = cohort.network(1)
     assert isinstance(alone, LipNet)
-    alone.load_state_dict(cohort.peers[1].state_dict())
     with torch.no_grad():
         assert torch.equal(alone(batch.values(), batch.lengths)[1], second)
     torch.testing.assert_close(ensemble, (first + second) / 2)

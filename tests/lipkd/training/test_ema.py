@@ -20,10 +20,10 @@ def test_the_average_begins_short_and_grows() -> None:
 def test_the_average_by_hand() -> None:
     """Weights go 8, 2, 2: with a decay of 0.1 throughout the average goes 8, 2.6, 2.06."""
     cohort = cohort_of("independent")
-    weight = cohort.networks[0].output.bias
+    weight = cohort.branches[0].output.bias
     torch.nn.init.constant_(weight, 8.0)
     average = averaged_copy(cohort)
-    mean = average.networks[0].output.bias
+    mean = average.branches[0].output.bias
     torch.nn.init.constant_(weight, 2.0)
     for step, expected in enumerate((2.6, 2.06)):
         follow(average, cohort, 0.1, step)
@@ -35,10 +35,9 @@ def test_the_average_by_hand() -> None:
 def test_a_shared_trunk_is_averaged_once() -> None:
     cohort = cohort_of("one")
     average = averaged_copy(cohort)
-    one, other = average.networks
-    assert all(a is b for a, b in zip(one.trunk(), other.trunk(), strict=True))
-    start = next(one.trunk()).clone()
+    assert average.trunk is not None and cohort.trunk is not None
+    start = next(average.trunk.parameters()).clone()
     with torch.no_grad():
-        next(cohort.networks[1].trunk()).add_(1.0)
+        next(cohort.trunk.parameters()).add_(1.0)
     follow(average, cohort, 0.1, 0)
-    torch.testing.assert_close(next(one.trunk()), start + 0.9)
+    torch.testing.assert_close(next(average.trunk.parameters()), start + 0.9)

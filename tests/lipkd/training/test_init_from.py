@@ -85,8 +85,10 @@ def test_peers_that_start_from_the_same_weights_differ(tiny_store: ClipStore, gi
 def test_a_shared_trunk_is_taken_over_once(tiny_store: ClipStore, given: Path) -> None:
     cohort, report = started(tiny_store, given, cohort={"method": "one", "peers": 2})
     tensors = find_source(str(given)).tensors
-    for name, value in cohort.peers[1].state_dict().items():
-        assert torch.equal(value, tensors[name]) == (not name.startswith(("recurrent", "output"))), name
+    assert cohort.trunk is not None
+    assert all(torch.equal(value, tensors[name]) for name, value in cohort.trunk.state_dict().items())
+    assert not any(torch.equal(value, tensors[name]) for name, value in cohort.peers[1].state_dict().items())
+    assert any(name.startswith("convolutions") for name in report["peers"][0]["loaded"])
     assert not any(name.startswith("convolutions") for name in report["peers"][1]["loaded"])
 
 
@@ -94,7 +96,7 @@ def test_another_alphabet_keeps_its_common_letters(tiny_store: ClipStore, given:
     """Two letters more, and the order turned round: every old letter keeps its own row."""
     alphabet = "ßzyxwvutsrqponmlkjihgfedcbaé "
     cohort, report = started(tiny_store, given, data={"alphabet": alphabet})
-    tensors, own = find_source(str(given)).tensors, fresh(tiny_store, data={"alphabet": alphabet}).networks[0].output
+    tensors, own = find_source(str(given)).tensors, fresh(tiny_store, data={"alphabet": alphabet}).branches[0].output
     now = cohort.peers[0].output
     for name in ("weight", "bias"):
         old = tensors[f"output.{name}"]
