@@ -52,9 +52,10 @@ def limit_threads(threads: int) -> None:
 
 
 def peak_megabytes(device: torch.device) -> float:
-    """Peak memory so far: of the GPU's allocator, or of this process."""
+    """Peak memory so far in MiB: what PyTorch has reserved of the GPU, cached blocks included (a limit on a trial's
+    share counts in the same), or what this process has had."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
+        return torch.cuda.max_memory_reserved(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # Linux counts in KiB
 
 

@@ -27,7 +27,7 @@ def test_processor_time_counts_from_one_report_to_the_next(monkeypatch: pytest.M
 
 def test_a_gpu_without_a_library_that_measures_it_costs_one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 * 2**30, 4 * 2**30))
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 2**30)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 2**30)
     monkeypatch.setattr(torch.cuda, "utilization", lambda device: 40)
     usage = Usage(torch.device("cuda"))
     found = usage.metrics()

@@ -37,7 +37,9 @@ class Study:
         # Another seed after a resume: the same one would draw the same configurations again.
         sampler = optuna.samplers.TPESampler(seed=self.sweep.sampler_seed + len(earlier))
         low, high = optuna.study.StudyDirection.MINIMIZE, optuna.study.StudyDirection.MAXIMIZE
-        directions = [low if self.sweep.mode == "min" else high, *[low] * bool(self.sweep.cost)]
+        directions = [low if self.sweep.mode == "min" else high]
+        if self.sweep.cost:
+            directions.append(low)
         self.study = optuna.create_study(sampler=sampler, directions=directions)
         self.pending: list[tuple[optuna.Trial, list[Planned]]] = []
         self.over: set[str] = set()

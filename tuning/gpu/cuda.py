@@ -45,8 +45,10 @@ def peak_mb() -> float:
     """The most that PyTorch has held of the card since `begin`, MiB; cached blocks included."""
     import torch
 
+    from lipkd.device import peak_megabytes  # what journals say too: one quantity in the table
+
     torch.cuda.synchronize()
-    return torch.cuda.max_memory_reserved() / MEGABYTE
+    return peak_megabytes(torch.device("cuda"))
 
 
 def context_mb() -> float:

@@ -126,3 +126,15 @@ def test_the_driver_loads_no_pytorch_for_it() -> None:
     script = "import sys, tuning.gpu.shares, tuning.gpu.cuda; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_journals_and_the_probe_count_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both go into one table, and what a trial may take at most is counted in reserved memory too."""
+    import torch
+
+    from lipkd.device import peak_megabytes
+
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device=None: 900 * 2**20)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device=None: 700 * 2**20)
+    assert cuda.peak_mb() == peak_megabytes(torch.device("cuda")) == 900.0
