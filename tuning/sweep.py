@@ -156,7 +156,7 @@ class SweepRun:
         return record
 
     def plan(self) -> None:
-        """Parse every trial, open its data, and ask the tracking store for an answer."""
+        """Parse every trial, open its data, and check that the tracking store answers."""
         options, record = self.options, self.record
         self.planned = make_plan(Planner(self.sweep, Path(record.working_folder), where=str(self.file)))
         if self.sweep.stopping.name == "pbt":
@@ -198,7 +198,7 @@ class SweepRun:
         if gpus and self.sweep.resources.gpus is None:
             self.memory.update(self.record.with_folders())
             try:
-                self.packing = find_packing(likely, self.memory, ray_session.ask_a_node if address else probe.ask)
+                self.packing = find_packing(likely, self.memory, ray_session.probe_node if address else probe.run_probe)
             except LipkdError as error:
                 print(f"GPU memory of the trials is not known ({error}): each has one, unless max_concurrent is more")
         self.shares = share_out(self.sweep.resources, self.planned.count, cores, gpus, self.packing, likely)

@@ -1,4 +1,4 @@
-"""A sweep's folder: what was planned (`sweep.json`), the file it came from, and who is at work on it.
+"""A sweep's folder: what was planned (`sweep.json`), the file it came from, and which process runs it.
 
 `sweep.json` is what `--resume` goes by: the trials in order, each with its whole configuration. How far
 each has come stands in its own folder, written by the training loop.
@@ -160,7 +160,7 @@ def trial_status(trial: TrialFolder, *, driver_alive: bool) -> str:
 
 
 def reported(step: int, metrics: dict[str, float], metric: str, mode: str) -> dict[str, float]:
-    """What Tune is told of an epoch: its metrics and step, a bad value where the metric isn't a finite number."""
+    """What Tune gets of an epoch: its metrics and step, a bad value where the metric isn't a finite number."""
     value = metrics.get(metric, math.nan)
     penalty = PENALTY if mode == "min" else -PENALTY
     return metrics | {metric: value if math.isfinite(value) else penalty, "step": step}

@@ -1,4 +1,4 @@
-"""What a sweep says while it runs, and the state of trials that Tune ends."""
+"""The lines that a sweep prints while it runs, and the state of trials that Tune ends."""
 
 import math
 import sys
@@ -21,7 +21,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def never_raises(method: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """An exception in a callback would end the whole sweep; it is shown instead."""
+    """An exception in a callback would end the whole sweep; its traceback is printed instead."""
 
     @wraps(method)
     def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
@@ -51,7 +51,7 @@ class Progress(Callback):
         self.record = record
         self.metric = metric
         self.ensure_running = ensure_running
-        self.began = self.told = time.monotonic()
+        self.began = self.printed_at = time.monotonic()
         self.last: dict[str, tuple[int, float]] = {}
         self.running: set[str] = set()
         self.stalled: dict[str, str] = {}  # trials that can't get on, and why: no other could either
@@ -64,7 +64,7 @@ class Progress(Callback):
     @never_raises
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.running.add(_name(trial))
-        self._say(f"start    {_name(trial)}")
+        self._print(f"start    {_name(trial)}")
 
     @never_raises
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
@@ -75,7 +75,7 @@ class Progress(Callback):
 
     @never_raises
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._say(f"retry    {_name(trial)}: its process died; it goes on from its checkpoint")
+        self._print(f"retry    {_name(trial)}: its process died; it goes on from its checkpoint")
 
     @never_raises
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -85,13 +85,13 @@ class Progress(Callback):
             return
         if folder.state()["state"] == "running":  # the training loop did not get to its end
             if self.halted:
-                # If it was a scheduler all the same, that will say so again when it sees the epochs again.
+                # If a scheduler stopped it all the same, that will stop it again when it gets the same epochs.
                 self._paused(folder.name, self._at(folder.name))
                 return
             step, _ = self.last.get(folder.name, (0, 0.0))
             if step >= self.until.get(folder.name, math.inf):
                 self.running.discard(folder.name)
-                self._say(f"waits    {folder.name}: {self._at(folder.name)}")
+                self._print(f"waits    {folder.name}: {self._at(folder.name)}")
                 return
             if step >= folder.config().training.epochs:
                 folder.set_state("finished")
@@ -110,10 +110,10 @@ class Progress(Callback):
     @never_raises
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self.ensure_running()
-        if time.monotonic() - self.told >= STATUS_S:
+        if time.monotonic() - self.printed_at >= STATUS_S:
             going = [f"{name} {self._at(name)}" for name in sorted(self.running & self.last.keys())]
             over = sum(self.record.trial_folder(t).state()["state"] in ENDED for t in self.record.trials)
-            self._say(f"{over} of {len(self.record.trials)} over; " + (" · ".join(going) or "first epoch"))
+            self._print(f"{over} of {len(self.record.trials)} over; " + (" · ".join(going) or "first epoch"))
 
     def _at(self, name: str) -> str:
         if name not in self.last:
@@ -126,17 +126,17 @@ class Progress(Callback):
 
     def _paused(self, name: str, why: str) -> None:
         self.running.discard(name)
-        self._say(f"paused   {name}: {why}")
+        self._print(f"paused   {name}: {why}")
 
     def _ended(self, folder: TrialFolder) -> None:
         self.running.discard(folder.name)
         state = folder.state()
         text = state["reason"] if state["state"] == "failed" else self._at(folder.name)
-        self._say(f"{state['state']:8} {folder.name}: {text}")
+        self._print(f"{state['state']:8} {folder.name}: {text}")
 
-    def _say(self, text: str) -> None:
-        self.told = time.monotonic()
-        minutes, seconds = divmod(int(self.told - self.began), 60)
+    def _print(self, text: str) -> None:
+        self.printed_at = time.monotonic()
+        minutes, seconds = divmod(int(self.printed_at - self.began), 60)
         print(f"[{minutes:3d}:{seconds:02d}] {text}", flush=True)
 
 

@@ -118,7 +118,7 @@ def cluster(address: str) -> Iterator[None]:
         yield
 
 
-def ask_a_node(request: probe.Request) -> probe.Answer:
+def probe_node(request: probe.Request) -> probe.Answer:
     """`tuning.gpu.probe` on a node of the cluster that has a GPU to spare, in a worker that ends with it."""
     try:
         work = ray.remote(num_cpus=1, num_gpus=1, max_calls=1)(probe.answer).remote(request)

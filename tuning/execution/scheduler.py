@@ -1,4 +1,4 @@
-"""Schedulers that stop trials early, told of the trials that ended in earlier runs of the sweep."""
+"""Schedulers that stop trials early; they get the results of trials that ended in earlier runs of the sweep."""
 
 import math
 from dataclasses import dataclass
@@ -42,18 +42,18 @@ def make_scheduler(sweep: SweepConfig, record: SweepRecord, epochs: int) -> Tria
 
 
 class Median(MedianStoppingRule):
-    """The median rule of Golovin et al. 2017, for trials that say their first epochs again when they are started
-    again: an epoch counts once."""
+    """The median rule of Golovin et al. 2017, for trials that report their first epochs again when they are
+    started again: an epoch counts once."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.seen: set[tuple[str, int]] = set()
+        self.counted: set[tuple[str, int]] = set()
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         epoch = (trial.trial_id, result["step"])
-        if epoch in self.seen:
+        if epoch in self.counted:
             return str(TrialScheduler.CONTINUE)
-        self.seen.add(epoch)
+        self.counted.add(epoch)
         return str(super().on_trial_result(tune_controller, trial, result))
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
@@ -68,9 +68,9 @@ class TrialStub:
 
 
 def replay(scheduler: TrialScheduler, record: SweepRecord, trial: Planned, sweep: SweepConfig) -> None:
-    """Tell a scheduler of a trial that ended in an earlier run, through its public calls; no worker is started."""
+    """Give a scheduler the results of a trial that ended in an earlier run, through its public calls."""
     stub: Any = TrialStub(trial.name)
-    controller: Any = None  # neither rule asks anything of it
+    controller: Any = None  # neither rule uses it
     results = [reported(r.step, r.metrics, sweep.metric, sweep.mode) for r in record.trial_folder(trial).reports()]
     if not results:
         return

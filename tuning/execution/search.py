@@ -1,4 +1,4 @@
-"""Which trial next: those that wait, then, with Optuna, what it asks for.
+"""Which trial comes next: those that wait, then, with Optuna, those that it proposes.
 
 Tune's own OptunaSearch isn't used: it knows no mapping-valued choices and no seeds, trains a
 configuration twice, and leaves a trial with a bad final metric running for ever.
@@ -43,7 +43,7 @@ class Study:
         self.study = optuna.create_study(sampler=sampler, directions=directions)
         self.pending: list[tuple[optuna.Trial, list[Planned]]] = []
         self.over: set[str] = set()
-        self.asked = 0
+        self.proposed = 0
         for trials in earlier:
             self._remember(trials)
         for trial in record.ended():
@@ -51,7 +51,7 @@ class Study:
 
     def _remember(self, trials: list[Planned]) -> None:
         """Give a configuration of an earlier run back to the study."""
-        self.asked += 1
+        self.proposed += 1
         point = point_of(self.sweep.space, trials[0].values)
         if point is not None:  # else it lies outside the space as the file gives it now
             self.study.enqueue_trial(point)
@@ -60,35 +60,35 @@ class Study:
     def propose(self) -> list[Planned]:
         """The trials of the next configuration, one per seed; empty when enough or no new one was found."""
         for _ in range(PATIENCE):
-            if self.asked >= self.sweep.samples:
+            if self.proposed >= self.sweep.samples:
                 break
-            asked = self.study.ask(self.distributions)
+            proposal = self.study.ask(self.distributions)
             try:
-                trials = self.record.add(self._trials(dict(asked.params)))
+                trials = self.record.add(self._trials(dict(proposal.params)))
             except LipkdError:  # a combination that the corners of the space did not show
                 trials = []
             if trials:
-                self.asked += 1
-                self.pending.append((asked, trials))
+                self.proposed += 1
+                self.pending.append((proposal, trials))
                 return trials
-            self.study.tell(asked, state=optuna.trial.TrialState.FAIL)  # known already: nothing to learn
+            self.study.tell(proposal, state=optuna.trial.TrialState.FAIL)  # a configuration that is known already
         return []
 
     def _trials(self, point: Point) -> list[Planned]:
         return [self.planner.trial(point, seed) for seed in self.planner.seeds]
 
     def observe(self, trial: Planned) -> None:
-        """A trial has ended; once all seeds of its configuration have, the study is told."""
+        """A trial has ended; once all seeds of its configuration have, the study gets the mean."""
         self.over.add(trial.name)
         for entry in self.pending:
-            asked, trials = entry
+            proposal, trials = entry
             if any(t.name == trial.name for t in trials):
                 if self.over >= {t.name for t in trials}:
                     values = [v for t in trials if (v := self.values(t)) is not None]
                     if values:
-                        self.study.tell(asked, [fmean(column) for column in zip(*values, strict=True)])
+                        self.study.tell(proposal, [fmean(column) for column in zip(*values, strict=True)])
                     else:
-                        self.study.tell(asked, state=optuna.trial.TrialState.FAIL)
+                        self.study.tell(proposal, state=optuna.trial.TrialState.FAIL)
                     self.pending.remove(entry)
                 return
 
@@ -103,9 +103,9 @@ class Study:
 
 
 class TrialQueue(Searcher):
-    """Hands Tune the waiting trials in order, then those of `study`; `suggestion` says what a worker gets.
+    """Hands Tune the waiting trials in order, then those of `study`; `suggestion` makes what a worker gets.
 
-    Once `halted` says so, there are no more.
+    Once `halted` is true, there are no more.
     """
 
     def __init__(

@@ -35,9 +35,9 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     The epochs that are already in its journal are reported first, so that a scheduler sees all of them.
     What goes wrong in training is recorded as the trial's state and not raised: Tune tries again only when
-    the process itself dies, which another attempt can mend. When the sweep is asked to stop, the trial ends
+    the process itself dies, which another attempt can mend. When the sweep is requested to stop, the trial ends
     at its next checkpoint, its state still `running`. So it does when the disk is full: no other trial would get
-    on either, so the driver is told (`STALLED`, beside the last epoch's metrics) and pauses the sweep.
+    on either, so the driver gets a report (`STALLED`, beside the last epoch's metrics) and pauses the sweep.
     """
     folder = TrialFolder(Path(trial["folder"]))
     config = parse_config(trial["config"], f"trial {folder.name}")

@@ -33,7 +33,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def begin() -> None:
-    """Give back what nobody holds any more; the peak counts from here."""
+    """Release cached blocks; the peak counts from here."""
     import torch
 
     gc.collect()

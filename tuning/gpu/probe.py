@@ -28,25 +28,25 @@ STEPS = 2  # the optimiser's own tensors are there from the second on
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
-Ask = Callable[[Request], Answer]
+Probe = Callable[[Request], Answer]
 
 
-def ask(request: Request) -> Answer:
-    """Put a request to a process of its own on this machine; raises LipkdError when it has no answer."""
+def run_probe(request: Request) -> Answer:
+    """The answer of a process of its own on this machine; raises LipkdError when it has none."""
     command = [sys.executable, "-m", "tuning.gpu.probe"]
     text = json.dumps(request)
     try:
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise LipkdError(f"nothing was heard of the GPU for {PATIENCE_S:.0f} s") from error
+        raise LipkdError(f"the probe of the GPU did not end within {PATIENCE_S:.0f} s") from error
     if done.returncode != 0:
-        raise LipkdError((done.stderr.strip() or "nothing said").splitlines()[-1])
+        raise LipkdError((done.stderr.strip() or "no output").splitlines()[-1])
     answered: Answer = json.loads(done.stdout.splitlines()[-1])
     return answered
 
 
 def answer(request: Request) -> Answer:
-    """Measure what is asked for and not known of this card.
+    """Measure the requested kinds that are not known of this card.
 
     A request has `trials`, pairs of a kind's name and an example's configuration, the largest first, and `known`,
     names of kinds by name of card. The answer has `device`, `total_mb`, and, if anything was measured, `context_mb`

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from lipkd.config.trial_config import TrialConfig
 from lipkd.errors import LipkdError
 from tuning.gpu.memory_table import USUAL_CONTEXT_MB, Kind, Known, MemoryTable
-from tuning.gpu.probe import Ask
+from tuning.gpu.probe import Probe
 from tuning.plan.sweep_config import ResourcesConfig
 
 MARGIN = 1.2  # clips are slowed by up to a tenth, and memory comes in pieces
@@ -67,8 +67,8 @@ def examples(configs: Iterable[TrialConfig]) -> dict[Kind, TrialConfig]:
     return first
 
 
-def find_packing(configs: Iterable[TrialConfig], table: MemoryTable, ask: Ask) -> Packing:
-    """What is known of the card after asking for what is not; the table then holds it.
+def find_packing(configs: Iterable[TrialConfig], table: MemoryTable, probe: Probe) -> Packing:
+    """What is known of the card, measured by `probe` where the table does not have it; the table then has it.
 
     Raises LipkdError when nothing can be found out.
     """
@@ -78,7 +78,7 @@ def find_packing(configs: Iterable[TrialConfig], table: MemoryTable, ask: Ask) -
         "trials": [[kind.text(), config.to_json()] for kind, config in kinds],
         "known": {name: [kind.text() for kind in known.peaks] for name, known in table.cards.items()},
     }
-    found = ask(request)
+    found = probe(request)
     name = str(found["device"])
     known = table.cards.setdefault(name, Known(float(found["total_mb"])))
     # Others may have been at work on the card: then the context seemed larger than it is.
@@ -109,7 +109,7 @@ class Shares:
         return self.packing.known.context_mb if self.packing else USUAL_CONTEXT_MB
 
     def halved(self) -> "Shares | None":
-        """Half as many at a time, each with twice the share of a GPU; None when nobody has to give way."""
+        """Half as many at a time, each with twice the share of a GPU; None when no trial can give way."""
         if self.concurrent == 1 or self.gpus >= 1:
             return None
         packing = self.packing and replace(self.packing, grown=2 * self.packing.grown)

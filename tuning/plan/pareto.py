@@ -1,4 +1,4 @@
-"""What became of trials, in numbers: the best that each reached, what it cost, and who is beaten by nobody."""
+"""The best value of a trial, its cost, and the Pareto front of a sweep."""
 
 import math
 from collections.abc import Iterable, Mapping

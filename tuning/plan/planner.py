@@ -220,12 +220,12 @@ def check_data(trials: Iterable[Planned], where: str) -> None:
 
 
 def _first_of_each(trials: Iterable[Planned], *parts: str) -> Iterator[TrialConfig]:
-    seen = set()
+    known = set()
     for trial in trials:
         content = trial.config.to_json()
         key = json.dumps([content[part] for part in parts])
-        if key not in seen:
-            seen.add(key)
+        if key not in known:
+            known.add(key)
             yield trial.config
 
 

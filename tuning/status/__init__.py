@@ -1,1 +1,1 @@
-"""How the trials of a sweep stand, as tables."""
+"""The plan, the status and the results of a sweep's trials, as text."""

@@ -69,7 +69,7 @@ class SweepStatus:
 
 
 def read_status(folder: Path) -> SweepStatus:
-    """How the sweep in `folder` stands now; raises LipkdError when it holds no trials."""
+    """The status of the sweep in `folder` now; raises LipkdError when it holds no trials."""
     record = load(folder)
     trials = record.trials or [Planned(f.name, f.config()) for f in trial_folders(folder)]
     if not trials:

@@ -17,7 +17,7 @@ from lipkd.errors import LipkdError
 from lipkd.trial import Cause, State
 from tests.tuning.trials import trial_config, write_trial
 from tuning.execution.engine import Engine
-from tuning.execution.ray_session import ask_a_node, cluster, use_prestarted_workers
+from tuning.execution.ray_session import cluster, probe_node, use_prestarted_workers
 from tuning.execution.scheduler import TrialStub, make_scheduler
 from tuning.execution.trainable import STALLED, record_failure, train_trial
 from tuning.gpu.memory_table import MemoryTable
@@ -50,7 +50,7 @@ def test_a_node_is_asked_for_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tuning.execution.ray_session.ray.remote", remote)
     monkeypatch.setattr("tuning.execution.ray_session.ray.get", lambda answer, timeout: answer)
     monkeypatch.setattr("tuning.gpu.probe.answer", lambda request: {"device": request["known"]})
-    assert ask_a_node({"known": "A"}) == {"device": "A"}
+    assert probe_node({"known": "A"}) == {"device": "A"}
     assert wanted == [{"num_cpus": 1, "num_gpus": 1, "max_calls": 1}]
 
     def busy(answer: Any, timeout: float) -> Any:
@@ -58,7 +58,7 @@ def test_a_node_is_asked_for_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("tuning.execution.ray_session.ray.get", busy)
     with pytest.raises(LipkdError, match=r"^no GPU was free$"):
-        ask_a_node({"known": "A"})
+        probe_node({"known": "A"})
 
 
 def test_workers_want_no_environment_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

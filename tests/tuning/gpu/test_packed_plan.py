@@ -53,7 +53,7 @@ def test_a_dry_run_prints_the_table_and_writes_nothing(
         peaks = {name: 4500.0 if " w0.5 " in name else 1100.0 for name, _ in request["trials"]}
         return {**CARD, "context_mb": 500.0, "peaks": peaks}
 
-    monkeypatch.setattr("tuning.gpu.probe.ask", ask)
+    monkeypatch.setattr("tuning.gpu.probe.run_probe", ask)
     lines = plan(file, capsys)
     assert lines[1].endswith("scheduler none; at most 4 at a time, 4 CPU and 0.25 GPU or more each")
     assert lines[2] == "  on Pretended 16G: 16000 MiB, 500 of them for each trial's context"
@@ -67,7 +67,7 @@ def test_a_gpu_that_tells_nothing_is_not_shared(
     def ask(request: dict[str, Any]) -> dict[str, Any]:
         raise LipkdError("no kernel image")
 
-    monkeypatch.setattr("tuning.gpu.probe.ask", ask)
+    monkeypatch.setattr("tuning.gpu.probe.run_probe", ask)
     lines = plan(file, capsys)
     assert "is not known (no kernel image)" in lines[0]
     assert lines[2].endswith("; 1 at a time, 16 CPU and 1 GPU each")
@@ -85,7 +85,7 @@ def test_ray_gives_trials_of_different_size_different_shares(
         peaks = {name: 13_000.0 if " w0.5 " in name else 1100.0 for name, _ in request["trials"]}
         return {**CARD, "context_mb": 500.0, "peaks": peaks}
 
-    monkeypatch.setattr("tuning.gpu.probe.ask", ask)
+    monkeypatch.setattr("tuning.gpu.probe.run_probe", ask)
     monkeypatch.setattr("tuning.execution.engine.train_trial", train_trial)
     monkeypatch.setattr(ray, "init", lambda **options: start(**{**options, "num_gpus": 1}))
     result = run_sweep(file, SweepOptions(file.parent / "mlruns"))
@@ -102,7 +102,7 @@ def test_ray_gives_trials_of_different_size_different_shares(
 def test_shares_that_are_given_are_not_measured(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tuning.gpu.probe.ask", lambda request: pytest.fail("asked"))
+    monkeypatch.setattr("tuning.gpu.probe.run_probe", lambda request: pytest.fail("asked"))
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     file.write_text(yaml.safe_dump({**content, "resources": {"gpus": 0.25}}), encoding="utf-8")
     assert plan(file, capsys)[1].endswith("; 4 at a time, 4 CPU and 0.25 GPU each")

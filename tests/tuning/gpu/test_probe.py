@@ -99,7 +99,7 @@ def test_few_clips_are_taken_again(tiny_store: ClipStore) -> None:
 def test_no_gpu_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(LipkdError, match="PyTorch sees no GPU"):
-        probe.ask(request("large"))
+        probe.run_probe(request("large"))
 
 
 def test_a_trial_keeps_to_its_share(card: list[float], tmp_path: Path) -> None:
