@@ -58,10 +58,10 @@ class SweepResult:
 
     @property
     def exit_code(self) -> int:
-        """130 when it was interrupted, 1 when a trial failed, else 0."""
+        """130 when it was interrupted, 1 when a trial failed or is damaged, else 0."""
         if self.interrupted:
             return 130
-        return 1 if any(row.state == "failed" for row in self.rows) else 0
+        return 1 if any(row.state in ("failed", sweep_folder.DAMAGED) for row in self.rows) else 0
 
 
 def run_sweep(file: Path, options: SweepOptions) -> SweepResult:

@@ -17,10 +17,11 @@ from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
 from lipkd.lock import is_held
 from lipkd.provenance import source_commit
-from lipkd.trial import ENDED, TrialFolder
+from lipkd.trial import ENDED, Report, TrialFolder
 from tuning.plan.planner import Planned, refuse_one_name
 
 FORMAT = 1
+DAMAGED = "damaged"  # the state of a trial whose files cannot be read
 PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such a trial running for ever
 
 
@@ -46,6 +47,20 @@ class SweepRecord:
     def trial_folder(self, trial: Planned) -> TrialFolder:
         return TrialFolder(self.folder / trial.name)
 
+    def state(self, trial: Planned) -> str:
+        """The state of a trial, `damaged` where its file cannot be read: one damaged trial stops no other."""
+        try:
+            return str(self.trial_folder(trial).state()["state"])
+        except LipkdError:
+            return DAMAGED
+
+    def reports(self, trial: Planned) -> list[Report]:
+        """The journal of a trial; empty where it is damaged."""
+        try:
+            return self.trial_folder(trial).reports()
+        except LipkdError:
+            return []
+
     def with_folders(self) -> list[tuple[TrialFolder, TrialConfig]]:
         """The folder and the configuration of each recorded trial."""
         return [(self.trial_folder(trial), trial.config) for trial in self.trials]
@@ -66,11 +81,11 @@ class SweepRecord:
 
     def open(self) -> list[Planned]:
         """The recorded trials that have neither finished nor failed nor been stopped."""
-        return [t for t in self.trials if self.trial_folder(t).state()["state"] not in ENDED]
+        return [t for t in self.trials if self.state(t) not in ENDED]
 
     def failed(self) -> list[Planned]:
         """The recorded trials that have failed."""
-        return [t for t in self.trials if self.trial_folder(t).state()["state"] == "failed"]
+        return [t for t in self.trials if self.state(t) == "failed"]
 
     def waiting(self, planned: Iterable[Planned]) -> list[Planned]:
         """The recorded trials of a plan that have yet to be trained, in the record's order; failed ones again."""
@@ -99,7 +114,7 @@ class SweepRecord:
 
     def ended(self) -> list[Planned]:
         """Trials that are finished or were stopped: they are not trained again."""
-        return [t for t in self.trials if self.trial_folder(t).state()["state"] in ("finished", "stopped")]
+        return [t for t in self.trials if self.state(t) in ("finished", "stopped")]
 
 
 def begin(folder: Path, *, experiment: str, working_folder: Path) -> SweepRecord:
@@ -157,6 +172,15 @@ def trial_status(trial: TrialFolder, *, driver_alive: bool) -> str:
     if is_held(trial.lock):
         return "running"
     return "waiting" if driver_alive else "abandoned"
+
+
+def status_of(trial: TrialFolder, *, driver_alive: bool) -> tuple[str, str]:
+    """A trial's status and its reason: `not begun` for one without a folder, `damaged` with what is damaged."""
+    if not (trial.path / "config.json").is_file():
+        return "not begun", ""
+    if damage := trial.damage():
+        return DAMAGED, damage
+    return trial_status(trial, driver_alive=driver_alive), str(trial.state()["reason"])
 
 
 def reported(step: int, metrics: dict[str, float], metric: str, mode: str) -> dict[str, float]:

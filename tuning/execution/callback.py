@@ -112,7 +112,7 @@ class Progress(Callback):
         self.ensure_running()
         if time.monotonic() - self.printed_at >= STATUS_S:
             going = [f"{name} {self._at(name)}" for name in sorted(self.running & self.last.keys())]
-            over = sum(self.record.trial_folder(t).state()["state"] in ENDED for t in self.record.trials)
+            over = sum(self.record.state(t) in ENDED for t in self.record.trials)
             self._print(f"{over} of {len(self.record.trials)} over; " + (" · ".join(going) or "first epoch"))
 
     def _at(self, name: str) -> str:

@@ -71,7 +71,7 @@ def replay(scheduler: TrialScheduler, record: SweepRecord, trial: Planned, sweep
     """Give a scheduler the results of a trial that ended in an earlier run, through its public calls."""
     stub: Any = TrialStub(trial.name)
     controller: Any = None  # neither rule uses it
-    results = [reported(r.step, r.metrics, sweep.metric, sweep.mode) for r in record.trial_folder(trial).reports()]
+    results = [reported(r.step, r.metrics, sweep.metric, sweep.mode) for r in record.reports(trial)]
     if not results:
         return
     scheduler.on_trial_add(controller, stub)

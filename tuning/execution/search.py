@@ -95,7 +95,7 @@ class Study:
     def values(self, trial: Planned) -> tuple[float, ...] | None:
         """The best finite value of the sweep's metric in the trial's journal, and what the trial costs; None when
         one is missing."""
-        reports = self.record.trial_folder(trial).reports()
+        reports = self.record.reports(trial)
         wanted = [best_value(reports, self.sweep.metric, self.sweep.mode)]
         if self.sweep.cost:
             wanted.append(usual_value(reports, self.sweep.cost))

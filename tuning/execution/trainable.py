@@ -58,9 +58,9 @@ def train_trial(trial: dict[str, Any]) -> None:
 
     if stop_request.requested(sweep):
         return
-    for past in folder.reports():
-        report(past.step, past.metrics)
     try:
+        for past in folder.reports():
+            report(past.step, past.metrics)
         keep_to_share(folder, trial.get("gpus", 0.0), trial.get("context_mb", 0.0))
         fit(
             config,

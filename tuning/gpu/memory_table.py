@@ -178,7 +178,7 @@ class MemoryTable:
         before = {name: dict(known.peaks) for name, known in self.cards.items()}
         for folder, config in trials:
             ran = _read(folder.path / GPU)
-            if not ran:
+            if not ran or folder.damage():
                 continue
             known = self.cards.setdefault(ran["device"], Known(ran["total_mb"]))
             peaks = [r.metrics["memory/peak_mb"] for r in folder.reports() if "memory/peak_mb" in r.metrics]

@@ -29,11 +29,13 @@ def best_schedule(folder: Path) -> str:
 
 
 def best_trial(folder: Path, sweep: SweepConfig) -> tuple[TrialFolder, int, float]:
-    """The trial, epoch and value that are best in the sweep's metric; the first of equals."""
+    """The trial, epoch and value that are best in the sweep's metric; the first of equals. Damaged trials, which
+    `--status` names, do not count."""
     sign = 1 if sweep.mode == "min" else -1
     found = [
         (sign * report.metrics[sweep.metric], report.step, trial.name)
         for trial in (trial_folders(folder) if folder.is_dir() else ())
+        if not trial.damage()
         for report in trial.reports()
         if sweep.metric in report.metrics
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuning.plan.pareto import best_value, trade_offs, usual_value
 from tuning.plan.planner import Planned
 from tuning.plan.sweep_config import SweepConfig
-from tuning.sweep_folder import SweepRecord, trial_status
+from tuning.sweep_folder import DAMAGED, SweepRecord, status_of
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,9 @@ def result_rows(record: SweepRecord) -> tuple[Row, ...]:
 
 def result_row(record: SweepRecord, trial: Planned) -> Row:
     """A trial's status on disk: its best rates, its epochs and the time that they took."""
-    folder, config = record.trial_folder(trial), trial.config
-    reports = folder.reports()
+    folder, config, reports = record.trial_folder(trial), trial.config, record.reports(trial)
     last = reports[-1].metrics if reports else {}
-    begun = (folder.path / "config.json").is_file()
+    status, reason = status_of(folder, driver_alive=False)
     return Row(
         trial.name,
         "vanilla" if config.cohort.peers == 1 else config.cohort.method,
@@ -49,8 +48,8 @@ def result_row(record: SweepRecord, trial: Planned) -> Row:
         last.get("best/wer"),
         last.get("best/cer"),
         sum(report.metrics.get("time/epoch_s", 0.0) for report in reports) / 60,
-        trial_status(folder, driver_alive=False) if begun else "not begun",
-        str(folder.state()["reason"]) if begun else "",
+        status,
+        reason,
     )
 
 
@@ -70,7 +69,7 @@ def _trade_off_text(record: SweepRecord, metric: str, mode: str, cost: str) -> s
     """The trials that no other beats in both values."""
     values: dict[str, tuple[float, float]] = {}
     for trial in record.ended():
-        reports = record.trial_folder(trial).reports()
+        reports = record.reports(trial)
         best, usual = best_value(reports, metric, mode), usual_value(reports, cost)
         if best is not None and usual is not None:
             values[trial.name] = (best, usual)
@@ -87,7 +86,9 @@ def result_table(rows: Sequence[Row]) -> str:
         numbers = (row.peers, row.width, row.batch, row.seed, row.epochs)
         lines.append((row.trial, row.method, *map(str, numbers), *rates, f"{row.minutes:.1f}", row.state))
     text = columns(lines, words=("trial", "method", "state"))
-    return "\n".join(text + [f"{row.trial} failed: {row.reason}" for row in rows if row.state == "failed"])
+    return "\n".join(
+        text + [f"{row.trial} {row.state}: {row.reason}" for row in rows if row.state in ("failed", DAMAGED)]
+    )
 
 
 def columns(lines: Sequence[tuple[str, ...]], words: Collection[str]) -> list[str]:

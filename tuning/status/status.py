@@ -17,11 +17,11 @@ from lipkd.trial import ENDED, Report
 from tuning import stop_request
 from tuning.plan.planner import Planned
 from tuning.status.result_table import columns
-from tuning.sweep_folder import SweepRecord, driver_lock, load, trial_folders, trial_status
+from tuning.sweep_folder import DAMAGED, SweepRecord, driver_lock, load, status_of, trial_folders
 
 WATCH_S = 2.0
 RECENT = 5  # epochs that say how long the next one takes
-ORDER = ("running", "failed", "abandoned", "waiting", "not begun", "stopped", "finished")
+ORDER = ("running", "failed", DAMAGED, "abandoned", "waiting", "not begun", "stopped", "finished")
 CLEAR = "\x1b[H\x1b[J"  # cursor home, erase what is below
 
 
@@ -71,33 +71,40 @@ class SweepStatus:
 def read_status(folder: Path) -> SweepStatus:
     """The status of the sweep in `folder` now; raises LipkdError when it holds no trials."""
     record = load(folder)
-    trials = record.trials or [Planned(f.name, f.config()) for f in trial_folders(folder)]
+    alive = is_held(driver_lock(folder))
+    trials = [_trial(record, trial, alive) for trial in record.trials] or list(_unrecorded(folder, alive))
     if not trials:
         raise LipkdError(f"{folder}: no sweep has begun there")
-    alive = is_held(driver_lock(folder))
-    return SweepStatus(
-        folder.name,
-        alive,
-        alive and stop_request.requested(folder),
-        tuple(_trial(record, trial, alive) for trial in trials),
-    )
+    return SweepStatus(folder.name, alive, alive and stop_request.requested(folder), tuple(trials))
 
 
 def _trial(record: SweepRecord, trial: Planned, alive: bool) -> TrialStatus:
-    folder = record.trial_folder(trial)
-    reports = folder.reports()
+    folder, reports = record.trial_folder(trial), record.reports(trial)
     last = reports[-1].metrics if reports else {}
-    begun = (folder.path / "config.json").is_file()
+    status, reason = status_of(folder, driver_alive=alive)
+    if not reason and status != "not begun":
+        reason = folder.incomparable_reason()
     return TrialStatus(
         trial.name,
-        trial_status(folder, driver_alive=alive) if begun else "not begun",
+        status,
         len(reports),
         trial.config.training.epochs,
         last.get("val/wer"),
         last.get("best/wer"),
         seconds_per_epoch(reports),
-        (" ".join(str(folder.state()["reason"]).split()) or folder.incomparable_reason()) if begun else "",
+        " ".join(reason.split()),
     )
+
+
+def _unrecorded(folder: Path, alive: bool) -> Iterator[TrialStatus]:
+    """The trials of a folder without sweep.json, such as those of `lipkd train`."""
+    for trial in trial_folders(folder):
+        try:
+            planned = Planned(trial.name, trial.config())
+        except LipkdError as error:
+            yield TrialStatus(trial.name, DAMAGED, 0, 0, None, None, None, " ".join(str(error).split()))
+        else:
+            yield _trial(SweepRecord(folder), planned, alive)
 
 
 def seconds_per_epoch(reports: Sequence[Report]) -> float | None:
@@ -123,10 +130,11 @@ def status_text(status: SweepStatus, *, width: int | None = None, height: int | 
 
 def _headline(status: SweepStatus) -> str:
     over = sum(trial.state in ENDED for trial in status.trials)
-    failed = sum(trial.state == "failed" for trial in status.trials)
+    failed, damaged = (sum(trial.state == state for trial in status.trials) for state in ("failed", DAMAGED))
     at_work = ("stopping" if status.stopping else "running") if status.running else "not running"
     text = f"sweep {status.name}: {at_work}, {over} of {len(status.trials)} trials over"
     text += f", {failed} failed" if failed else ""
+    text += f", {damaged} damaged" if damaged else ""
     left = status.left_s
     return text + (f", at most {duration(left)} left" if status.running and not status.stopping and left else "")
 
@@ -149,7 +157,7 @@ def duration(seconds: float) -> str:
 def show_status(folder: Path, *, watch: bool, sleep: Callable[[float], None] = time.sleep) -> int:
     """Print the table; with `watch` again every two seconds for as long as a process works on the sweep.
 
-    Returns 0, or 1 when a trial has failed. On a terminal each table takes the place of the one before.
+    Returns 0, or 1 when a trial has failed or is damaged. On a terminal each table takes the place of the one before.
     """
     terminal = sys.stdout.isatty()
     for status in _moments(folder, watch, sleep):
@@ -158,7 +166,7 @@ def show_status(folder: Path, *, watch: bool, sleep: Callable[[float], None] = t
             print(CLEAR + status_text(status, width=size.columns, height=size.lines - 1), flush=True)
         else:
             print(status_text(status), flush=True)
-    return 1 if any(trial.state == "failed" for trial in status.trials) else 0
+    return 1 if any(trial.state in ("failed", DAMAGED) for trial in status.trials) else 0
 
 
 def _moments(folder: Path, watch: bool, sleep: Callable[[float], None]) -> Iterator[SweepStatus]:

@@ -9,6 +9,7 @@ from lipkd.trial import Report
 from tests.tuning.trials import trial_config, write_trial
 from tuning import stop_request
 from tuning.plan.planner import Planned
+from tuning.status.result_table import result_rows, result_table
 from tuning.status.status import (
     SweepStatus,
     TrialStatus,
@@ -113,3 +114,34 @@ def test_a_table_is_cut_to_the_terminal() -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("state.json", ""),
+        ("state.json", '["finished"]'),
+        ("config.json", "{"),
+        ("split.json", "\x00\x00"),
+        ("journal.jsonl", '{"step": 1, "tim\n{"step": 2, "time": 1.0, "metrics": {"val/wer": 0.5}}\n'),
+    ],
+)
+def test_a_damaged_file_costs_its_trial_and_no_other(
+    sweep: Path, capsys: pytest.CaptureFixture[str], name: str, content: str
+) -> None:
+    damaged = trial_config(seed=0).trial_name()
+    (sweep / damaged / name).write_text(content, encoding="utf-8")
+    for recorded in (True, False):  # as a sweep, and as a folder of trials that was copied
+        if not recorded:
+            (sweep / "sweep.json").unlink()
+        assert show_status(sweep, watch=False) == 1
+        said = capsys.readouterr().out
+        assert f"{damaged}  damaged" in said and str(sweep / damaged / name) in said
+        assert "1 failed, 1 damaged" in said and said.count("abandoned") == 2
+    record = SweepRecord(
+        sweep, trials=[Planned(c.trial_name(), c) for c in (trial_config(seed=0), trial_config(seed=1))]
+    )
+    rows = result_rows(record)
+    assert [row.state for row in rows] == ["damaged", "failed"]
+    assert f"{damaged} damaged: {sweep / damaged / name}" in result_table(rows)
+    assert [t.config.seed for t in record.failed()] == [1]
