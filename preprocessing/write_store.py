@@ -1,31 +1,22 @@
-"""What goes into a clip store: frames and words that fit each other, in order, and the reasons for the rest."""
+"""A clip store from prepared clips: in order, each accepted or rejected with its reason, and the summary of it all."""
 
-import hashlib
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lipkd.data.store import Frames, StoreWriter
-from lipkd.errors import LipkdError
 from lipkd.files import write_jsonl
-from lipkd.text import Alphabet, least_frames
-from preprocessing.corpus.align_file import Alignment, read_align
+from lipkd.text import Alphabet
 from preprocessing.corpus.source import Source, below
-from preprocessing.corpus.transcripts import text_of
+from preprocessing.corpus.utterance import Utterance
 from preprocessing.progress import OnProgress, Progress
 from preprocessing.rejects import BadClip
 from preprocessing.video.resample import FPS
 
-
-@dataclass(frozen=True)
-class Transcript:
-    """What is said, without times."""
-
-    text: str
-    words: tuple[tuple[str, int, int], ...] = ()
+SHOWN = 6  # foldings of letters in a summary
 
 
 @dataclass(frozen=True)
@@ -33,20 +24,25 @@ class Prepared:
     """A clip that is fit for the store: frames (T, H, W, C), what is said in them, and what else was seen."""
 
     frames: Frames
-    alignment: Alignment | Transcript
+    utterance: Utterance
     seen: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a corpus. `reasons` counts rejects by kind; `twins` are groups of clips with equal frames."""
+    """What became of a corpus. `reasons` count rejects by kind, `notes` what was noted of accepted clips; `word_times`
+    are clips that have some; `copies` are groups of clips with equal frames; `folded` counts clips by the letter that
+    the alphabet lacks and what stands for it."""
 
     accepted: int
     rejected: int
     frames: int
     seconds: float
     reasons: dict[str, int]
-    twins: tuple[tuple[str, ...], ...]
+    copies: tuple[tuple[str, ...], ...]
+    word_times: int = 0
+    notes: dict[str, int] | None = None
+    folded: dict[str, int] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -59,17 +55,24 @@ class Summary:
         rate = total / self.seconds if self.seconds else 0.0
         lines = [
             f"{self.accepted} of {total} clips accepted, {self.frames} frames, "
-            f"{self.seconds:.1f} s ({rate:.0f} clips/s)"
+            f"{self.seconds:.1f} s ({rate:.0f} clips/s); {self.word_times} have word times"
         ]
         if self.rejected:
             lines.append(f"{self.rejected} rejected (each with its reason in rejects.jsonl):")
             lines += [f"  {count:5d}  {reason}" for reason, count in self.reasons.items()]
-        if self.twins:
-            shown = "; ".join(" = ".join(group) for group in self.twins[:3])
-            more = "; …" if len(self.twins) > 3 else ""
+        if self.notes:
+            lines.append("accepted, but (each with its reason in notes.jsonl):")
+            lines += [f"  {count:5d}  {note}" for note, count in self.notes.items()]
+        if self.folded:
+            shown = ", ".join(f"{what} ({count})" for what, count in list(self.folded.items())[:SHOWN])
+            more = f" and {len(self.folded) - SHOWN} more" if len(self.folded) > SHOWN else ""
+            lines.append(f"letters that the alphabet lacks, and what stands for them (clips): {shown}{more}")
+        if self.copies:
+            shown = "; ".join(" = ".join(group) for group in self.copies[:3])
+            more = "; …" if len(self.copies) > 3 else ""
             lines.append(
-                f"{sum(map(len, self.twins))} clips have exactly the frames of another one ({shown}{more}): "
-                "keep them on one side of a split"
+                f"{sum(map(len, self.copies))} clips have exactly the frames of another one ({shown}{more}): "
+                "a split keeps them on one side"
             )
         return "\n".join(lines)
 
@@ -79,6 +82,7 @@ def write_store(
     src: Path,
     sources: Sequence[Source],
     results: Iterable[Prepared | BadClip],
+    alphabet: Alphabet,
     started: float,
     on_progress: OnProgress | None,
     kept: int = 0,
@@ -88,7 +92,9 @@ def write_store(
     What was `seen` in the accepted clips goes to `seen.jsonl` beside the manifest, a line per clip.
     """
     kinds: Counter[str] = Counter()
-    same: defaultdict[bytes, list[str]] = defaultdict(list)
+    notes: Counter[str] = Counter()
+    folded: Counter[str] = Counter()
+    word_times = 0
     first: dict[str, Source] = {}
     seen: list[dict[str, Any]] = []
     with opened as writer:
@@ -100,20 +106,24 @@ def write_store(
                 kinds[result.kind] += 1
                 writer.reject(id=source.id, source=where, reason=str(result))
             else:
-                said = result.alignment
+                utterance = result.utterance
                 writer.add(
                     result.frames,
                     id=source.id,
                     speaker=source.speaker,
                     fps=FPS,
-                    text=said.text,
-                    words=said.words,
+                    text=utterance.text,
+                    words=utterance.words,
                     source=where,
                     label=source.label,
                 )
+                word_times += bool(utterance.words)
+                folded.update(sorted({f"{letter} as {form}" for letter, form in alphabet.folded(utterance.text)}))
+                for kind, detail in utterance.notes:
+                    notes[kind] += 1
+                    writer.note(id=source.id, source=where, note=f"{kind}: {detail}")
                 if result.seen is not None:
                     seen.append({"id": source.id, **result.seen})
-                same[hashlib.sha256(result.frames.tobytes()).digest()].append(source.id)
             if on_progress is not None:
                 on_progress(Progress(done, len(sources), time.monotonic() - started, kept))
         if seen:
@@ -125,34 +135,8 @@ def write_store(
         frames=store.meta["frames"],
         seconds=time.monotonic() - started,
         reasons=dict(kinds.most_common()),
-        twins=tuple(tuple(group) for group in same.values() if len(group) > 1),
+        copies=tuple(store.copies),
+        word_times=word_times,
+        notes=dict(notes.most_common()),
+        folded=dict(folded.most_common()),
     )
-
-
-def transcript_of(source: Source, alphabet: Alphabet) -> Alignment | Transcript:
-    """The clip's alignment, or its bare text, with letters that the alphabet has; raises BadClip."""
-    alignment: Alignment | Transcript
-    try:
-        if source.align is not None:
-            alignment = read_align(source.align)
-        elif (said := text_of(source)) is not None:
-            alignment = Transcript(said.text)
-        else:
-            raise BadClip("no transcript", f"no {source.id}.align and no {Path(source.id).name}.txt found")
-    except LipkdError as error:
-        raise BadClip("broken alignment" if source.align else "broken transcript", str(error)) from error
-    if outside := alphabet.outside(alignment.text):
-        raise BadClip("letters outside the alphabet", f"{outside!r} in {alignment.text!r}")
-    if not alphabet.encode(alignment.text):
-        raise BadClip("no letter in the transcript", f"{alignment.text!r}")
-    return alignment
-
-
-def check_fit(alignment: Alignment | Transcript, n_frames: int, alphabet: Alphabet) -> None:
-    """The words must lie within the clip, and CTC must be able to say them in that many frames."""
-    for word, first, end in alignment.words:
-        if end > n_frames:
-            raise BadClip("words outside the clip", f"{word!r} at frames {first}–{end} of {n_frames}")
-    needed = least_frames(alphabet.encode(alignment.text))
-    if n_frames < needed:
-        raise BadClip("too few frames", f"{n_frames} for a transcript of {needed} symbols")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lipkd.commands.common import AddCommand, height_and_width
 from lipkd.errors import LipkdError
+from lipkd.text import LETTERS
 
 
 def add(command: AddCommand) -> None:
@@ -22,7 +23,10 @@ def add(command: AddCommand) -> None:
     prepare.add_argument("--layout", default="auto", help="auto, table, italian, grid, npy, frames, words or speakers")
     prepare.add_argument("--face", choices=("auto", "yes", "no"), default="auto", help="whole faces? (default: auto)")
     prepare.add_argument(
-        "--align", type=Path, metavar="FOLDER", help="where the .align files lie (default: found in SRC)"
+        "--align",
+        type=Path,
+        metavar="FOLDER",
+        help="where the .align files lie (default: found in SRC); none: use none",
     )
     prepare.add_argument(
         "--size", type=height_and_width, default=(50, 100), metavar="HxW", help="picture size (default: 50x100)"
@@ -34,10 +38,18 @@ def add(command: AddCommand) -> None:
     prepare.add_argument(
         "--max-missing", type=float, default=0.2, metavar="S", help="share of frames without a face to accept (0.2)"
     )
+    prepare.add_argument(
+        "--alphabet",
+        default=LETTERS,
+        metavar="LETTERS",
+        help="letters and a space; auto: those of the transcripts (a-z)",
+    )
+    prepare.add_argument("--strict", action="store_true", help="reject clips whose alignment is broken")
+    prepare.add_argument("--anywhere", action="store_true", help="a table may name files outside its folder")
     prepare.add_argument("--landmarker", type=Path, metavar="FILE", help="MediaPipe's face_landmarker.task")
     prepare.add_argument("--speakers", type=_names, metavar="A,B", help="only these speakers")
     prepare.add_argument("--pattern", metavar="REGEX", help="only clips with this in speaker/name")
-    prepare.add_argument("--limit", type=int, metavar="N", help="only the first N clips")
+    prepare.add_argument("--limit", type=int, metavar="N", help="a first look: only the first N clips")
     prepare.add_argument("--workers", type=int, metavar="N", help="processes (default: one per processor)")
     prepare.add_argument("--check", type=Path, metavar="STORE", help="verify this store and make nothing")
 
@@ -46,7 +58,7 @@ def add(command: AddCommand) -> None:
     align.add_argument("out", type=Path, metavar="OUT", help="folder for speaker/name.align")
     align.add_argument("--layout", default="auto", help="as for prepare (default: auto)")
     align.add_argument("--language", default="eng", metavar="CODE", help="eng, ita, … (default: eng)")
-    align.add_argument("--transcripts", type=Path, metavar="TABLE", help=".csv or .jsonl with id (or path) and text")
+    align.add_argument("--transcripts", type=Path, metavar="TABLE", help="a table with id (or path) and text")
     align.add_argument("--align", type=Path, metavar="FOLDER", help=".align files to take the words from")
     align.add_argument("--speakers", type=_names, metavar="A,B", help="only these speakers")
     align.add_argument("--pattern", metavar="REGEX", help="only clips with this in speaker/name")
@@ -55,6 +67,7 @@ def add(command: AddCommand) -> None:
     align.add_argument("--seed", type=int, default=0, help="another seed, another sample (default: 0)")
     align.add_argument("--workers", type=int, metavar="N", help="clips at a time (default: one per processor)")
     align.add_argument("--force", action="store_true", help="align anew what is there already")
+    align.add_argument("--anywhere", action="store_true", help="a table may name files outside its folder")
     align.add_argument("--compare", type=Path, metavar="FOLDER", help="measure against these .align files at the end")
 
     inspect = command("inspect", _inspect, "picture what is in a clip store, before training on it")
@@ -81,7 +94,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
     if arguments.check:
         from lipkd.data.store import ClipStore
 
-        problems = ClipStore.open(arguments.check).check()
+        problems = ClipStore.open(arguments.check, sound=False).check()
         print("\n".join(problems) or f"{arguments.check}: sound")
         return 2 if problems else 0
     if arguments.out is None:
@@ -103,7 +116,10 @@ def _prepare(arguments: argparse.Namespace) -> int:
         speakers=arguments.speakers,
         pattern=arguments.pattern,
         workers=arguments.workers,
-        say=lambda line: print(line, flush=True),
+        alphabet=arguments.alphabet,
+        strict=arguments.strict,
+        anywhere=arguments.anywhere,
+        report=lambda line: print(line, flush=True),
         on_progress=print_progress,
     )
     print(summary.text())
@@ -129,6 +145,8 @@ def _align(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         workers=arguments.workers,
         force=arguments.force,
+        anywhere=arguments.anywhere,
+        report=lambda line: print(line, flush=True),
         on_progress=print_progress,
     )
     print(summary.text())

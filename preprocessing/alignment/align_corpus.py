@@ -24,10 +24,10 @@ from lipkd.files import write_json, write_jsonl
 from preprocessing.alignment.aeneas_client import Aligner
 from preprocessing.alignment.audio import RATE, clip_sound
 from preprocessing.alignment.find_speech import find_speech
-from preprocessing.corpus.align_file import SILENCE, UNITS, Alignment, Segment, read_align, write_align
-from preprocessing.corpus.layouts import choose, find_sources
+from preprocessing.corpus.align_file import UNITS, Alignment, Segment, is_silence, read_align, write_align
+from preprocessing.corpus.find import choose, find_corpus
 from preprocessing.corpus.source import Source, below
-from preprocessing.corpus.transcripts import Transcript, find_transcript, read_table, spoken_form
+from preprocessing.corpus.transcripts import WordList, find_words, read_transcripts, spoken_form
 from preprocessing.progress import OnProgress, Progress
 from preprocessing.rejects import CannotAlign
 from preprocessing.video.sound import Sound
@@ -96,13 +96,16 @@ def align_corpus(
     seed: int = 0,
     workers: int | None = None,
     force: bool = False,
+    anywhere: bool = False,
+    report: Callable[[str], None] = lambda line: None,
     on_progress: OnProgress | None = None,
 ) -> Summary:
     """Write OUT/speaker/name.align for the clips under `src`, OUT/flags.jsonl for
     doubtful ones and OUT/rejects.jsonl for clips that get none.
 
     `layout` is as for prepare; `transcripts` is a table of texts, `align` a folder of .align files whose words are
-    used; `sample` takes that many clips by chance (`seed`), `limit` the first ones; `force` aligns anew what is there.
+    used; `anywhere` allows a table to name files outside its folder; `report` gets lines that say what was taken for
+    what; `sample` takes that many clips by chance (`seed`), `limit` the first ones; `force` aligns anew what is there.
     Raises LipkdError when a program is missing, nothing is found, or `out` holds
     alignments of another making.
     """
@@ -111,12 +114,14 @@ def align_corpus(
         if value is not None and value < 1:
             raise LipkdError(f"{name} {value}: must be at least 1")
     src, out = src.expanduser().absolute(), out.expanduser().absolute()
-    _, found = find_sources(src, layout, align)
-    sources = choose(found, speakers=speakers, pattern=pattern, limit=limit)
+    corpus = find_corpus(src, layout, align, anywhere)
+    for line in (f"layout {corpus.layout.name}: {len(corpus.sources)} clips", *corpus.lines):
+        report(line)
+    sources = choose(corpus.sources, speakers=speakers, pattern=pattern, limit=limit)
     if sample is not None and sample < len(sources):
         chosen = sorted(random.Random(seed).sample(range(len(sources)), sample))
         sources = [sources[index] for index in chosen]
-    table = read_table(transcripts) if transcripts is not None else None
+    table = read_transcripts(transcripts) if transcripts is not None else None
     Aligner(language).close()  # now, rather than from every worker
     claim(out, language, force)
     made: Counter[str] = Counter()
@@ -212,7 +217,7 @@ class Job:
             return CannotAlign("second copy of a clip", what)
         path = self.out / f"{source.id}.align"
         try:
-            transcript = find_transcript(source, self.table)
+            transcript = find_words(source, self.table)
             if not self.force and (there := done_before(path, source, transcript)) is not None:
                 return Aligned(True, transcript.origin, doubt(there.segments))
             segments = align_clip(clip_sound(source.path, source.span), transcript, aligner)
@@ -230,19 +235,19 @@ def set_aside(path: Path) -> None:
         path.replace(path.with_name(f"{path.name}{STALE}"))
 
 
-def done_before(path: Path, source: Source, transcript: Transcript) -> Alignment | None:
+def done_before(path: Path, source: Source, transcript: WordList) -> Alignment | None:
     """The alignment at `path` if it is whole, of these words, and younger than the video."""
     try:
         there = read_align(path)
         younger = path.stat().st_mtime >= source.path.stat().st_mtime
     except (LipkdError, OSError):
         return None
-    return there if younger and there.text == " ".join(transcript.words) else None
+    return there if younger and not there.faults and there.text == " ".join(transcript.words) else None
 
 
 def doubt(segments: Sequence[Segment]) -> str | None:
     """Why an alignment is hard to believe; None when it is not."""
-    short = [part for part in segments if part.word not in SILENCE and part.end - part.start < SHORTEST]
+    short = [part for part in segments if not is_silence(part.word) and part.end - part.start < SHORTEST]
     if not short:
         return None
     first = short[0]
@@ -251,7 +256,7 @@ def doubt(segments: Sequence[Segment]) -> str | None:
     return f"word under {SHORTEST // UNITS} frames: {first.word!r} has {length:.1f} at frame {where:.1f}{more}"
 
 
-def align_clip(sound: Sound, transcript: Transcript, aligner: Callable[[], Aligner]) -> list[Segment]:
+def align_clip(sound: Sound, transcript: WordList, aligner: Callable[[], Aligner]) -> list[Segment]:
     """The segments of a clip, silence at both ends; raises CannotAlign with the reason when it has none."""
     said = [spoken_form(word) for word in transcript.words]
     if "" in said:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lipkd.errors import LipkdError
-from preprocessing.corpus.align_file import SILENCE, Alignment, Segment, read_align
+from preprocessing.corpus.align_file import Alignment, read_align
 
 MS_PER_UNIT = 1 / 25  # an .align file counts frames × 1000 at 25 frames/s
 
@@ -33,7 +33,7 @@ class Comparison:
 
 def compare_alignments(made: Path, reference: Path) -> Comparison:
     """Compare made/speaker/name.align with reference/speaker/name.align; raises LipkdError when none match."""
-    distances: list[int] = []
+    distances: list[float] = []
     clips = skipped = 0
     for path in sorted(made.glob("*/*.align")):
         other = reference / path.parent.name / path.name
@@ -41,7 +41,7 @@ def compare_alignments(made: Path, reference: Path) -> Comparison:
             skipped += 1
             continue
         ours, theirs = read_align(path), read_align(other)
-        if ours.text != theirs.text:
+        if ours.faults or theirs.faults or ours.text != theirs.text:
             skipped += 1
             continue
         clips += 1
@@ -54,16 +54,12 @@ def compare_alignments(made: Path, reference: Path) -> Comparison:
     )
 
 
-def boundary_distances(ours: Alignment, theirs: Alignment) -> list[int]:
+def boundary_distances(ours: Alignment, theirs: Alignment) -> list[float]:
     """Distances in frames × 1000: where every word begins, and where it ends unless the next begins there."""
-    pairs = list(zip(_words(ours), _words(theirs), strict=True))
+    pairs = list(zip(ours.spoken, theirs.spoken, strict=True))
     found = []
     for index, (mine, other) in enumerate(pairs):
         found.append(abs(mine.start - other.start))
         if index + 1 == len(pairs) or pairs[index + 1][1].start != other.end:
             found.append(abs(mine.end - other.end))
     return found
-
-
-def _words(alignment: Alignment) -> list[Segment]:
-    return [segment for segment in alignment.segments if segment.word not in SILENCE]

@@ -1,24 +1,27 @@
 """Which words are said in a clip: from a table, an alignment, a folder's name, a text file, or the name of a GRID file.
 
-A table of transcripts (CSV with a header, or JSON lines) has a column `text` and one that names the clip: `id`
+A table of transcripts (any of `table_file`) has a column `text` and one that names the clip: `id`
 (`speaker/name`) or `path` (relative to the source). Without one a clip's words are looked for in its
 `.align` file (the times are not used), in the corpus's table of clips or the name of a one-word corpus's folder,
-in `NAME.txt` beside it, and in its name.
+in `NAME.txt` beside it, and in its name. Of a text file like those of LRS (`Text:  …`, `Conf:  …`) the text is taken.
 """
 
-import csv
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lipkd.errors import LipkdError
-from lipkd.files import read_jsonl
-from preprocessing.corpus.align_file import SILENCE, read_align
+from preprocessing.corpus.align_file import MARKUP, is_silence, read_align
 from preprocessing.corpus.source import Source
+from preprocessing.corpus.table_file import Rows
+from preprocessing.corpus.table_file import text_of as one_line
+from preprocessing.corpus.text_file import read_text, split_lines
 from preprocessing.rejects import CannotAlign
 
+FIELD = re.compile(r"([A-Za-z][\w -]{0,30}):\s")  # `Text:  …` in a file of a corpus that describes its clips
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GRID_SLOTS: tuple[Mapping[str, str], ...] = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
@@ -39,40 +42,61 @@ class Text:
 
 
 def text_of(source: Source) -> Text | None:
-    """What is said in a clip when no alignment tells; raises LipkdError for a text file that cannot be read."""
+    """What is said in a clip when no alignment tells; raises LipkdError for a text that cannot be what is said."""
     if source.text is not None:
-        return Text(source.text, "folder" if source.label else "table")
-    beside = (
-        source.path.with_suffix(".txt") if source.path.is_file() else source.path.with_name(f"{source.path.name}.txt")
-    )
-    if beside.is_file():
-        try:
-            return Text(" ".join(beside.read_text(encoding="utf-8-sig").split()), "text file")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LipkdError(f"{beside} is not UTF-8 text that can be read") from error
+        return Text(_spoken(source.text, "the text"), "folder" if source.label else "table")
+    if (beside := text_file(source.path)) is not None:
+        return Text(_spoken(_described(beside), str(beside)), "text file")
     words = grid_words(source.path.stem)
     return Text(" ".join(words), "file name") if words else None
 
 
+def text_file(path: Path) -> Path | None:
+    """`NAME.txt` beside a clip, the suffix in any case."""
+    stem = path.name if path.is_dir() else path.stem
+    for suffix in (".txt", ".TXT", ".Txt"):
+        if (beside := path.with_name(stem + suffix)).is_file():
+            return beside
+    return None
+
+
+def _described(path: Path) -> str:
+    """The content of a text file in one line; of one that describes its clip in fields only the field `Text`."""
+    lines = [line.strip() for line in split_lines(read_text(path)) if line.strip()]
+    fields = {found[1].casefold(): line[found.end() :] for line in lines if (found := FIELD.match(line + " "))}
+    if lines and (first := FIELD.match(lines[0] + " ")):
+        if first[1].casefold() == "text" and len(fields) > 1:
+            return fields["text"].strip()
+        if len(lines) > 1 and len(fields) == len(lines) and "text" not in fields:
+            raise LipkdError(f"{path}: describes the clip ({', '.join(fields)}) and has no field Text")
+    return " ".join(" ".join(lines).split())
+
+
+def _spoken(text: str, where: str) -> str:
+    if found := MARKUP.search(text):
+        raise LipkdError(f"{where}: {found[0]!r} is no word that is said")
+    return text
+
+
 @dataclass(frozen=True)
-class Transcript:
+class WordList:
     """The words of a clip as given, and where they come from: `alignment`, or an origin of Text."""
 
     words: tuple[str, ...]
     origin: str
 
 
-def find_transcript(source: Source, table: Mapping[str, str] | None = None) -> Transcript:
+def find_words(source: Source, table: Mapping[str, str] | None = None) -> WordList:
     """The words of a clip; raises CannotAlign when there are none. With a table, nothing else is asked."""
     if table is not None:
         if source.id not in table:
             raise CannotAlign("no transcript", f"{source.id} is not in the table")
-        return _transcript(table[source.id], "table")
+        return _words(table[source.id], "table")
     try:
         if source.align is not None:
-            return _transcript(read_align(source.align).text, "alignment")
-        if (said := text_of(source)) is not None:
-            return _transcript(said.text, said.origin)
+            return _words(read_align(source.align).text, "alignment")
+        if (text := text_of(source)) is not None:
+            return _words(text.text, text.origin)
     except LipkdError as error:
         raise CannotAlign("broken transcript", str(error)) from error
     name = source.id.partition("/")[2]
@@ -87,11 +111,11 @@ def grid_words(name: str) -> tuple[str, ...] | None:
     return tuple(word for word in words if word is not None) if None not in words else None
 
 
-def _transcript(text: str, origin: str) -> Transcript:
-    words = tuple(word for word in text.split() if word not in SILENCE)
+def _words(text: str, origin: str) -> WordList:
+    words = tuple(word for word in text.split() if not is_silence(word))
     if not words:
         raise CannotAlign("no transcript", f"the {origin} holds no word")
-    return Transcript(words, origin)
+    return WordList(words, origin)
 
 
 def spoken_form(word: str) -> str:
@@ -99,41 +123,40 @@ def spoken_form(word: str) -> str:
     return re.sub(r"[^\w'’]|_", "", word)
 
 
-def read_table(path: Path) -> dict[str, str]:
-    """Clip id → text of a .csv or .jsonl table; raises LipkdError naming the file and what is wrong."""
-    try:
-        if path.suffix.lower() == ".csv":
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                rows: list[dict[str, Any]] = list(csv.DictReader(file, strict=True))
-        elif path.suffix.lower() in (".jsonl", ".ndjson"):
-            rows = list(read_jsonl(path))
-        else:
-            raise LipkdError(f"transcripts {path}: must be a .csv or a .jsonl file")
-    except OSError as error:
-        raise LipkdError(f"transcripts {path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise LipkdError(f"transcripts {path}: no CSV in UTF-8 ({error})") from error
-    except ValueError as error:
-        raise error if isinstance(error, LipkdError) else LipkdError(f"transcripts {error}") from error
-    return dict(_entries(path, rows))
+def read_transcripts(path: Path) -> dict[str, str]:
+    """Clip id → text of a table; raises LipkdError naming the file, the line and what is wrong."""
+    rows = Rows(path, ("id", "path", "text", "speaker"))
+    if path.suffix.lower() not in (".jsonl", ".ndjson"):
+        rows.require("text")
+    return dict(_entries(rows))
 
 
-def _entries(path: Path, rows: list[Any]) -> Iterable[tuple[str, str]]:
+def _entries(rows: Rows) -> Iterable[tuple[str, str]]:
     seen: set[str] = set()
-    for number, row in enumerate(rows, 1):
-        where = f"transcripts {path}, entry {number}"
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-            raise LipkdError(f"{where}: has no text; columns id (or path) and text are needed")
-        name = row.get("id") or row.get("path")
-        if not isinstance(name, str):
-            raise LipkdError(f"{where}: names no clip; columns id (or path) and text are needed")
-        parts = PurePosixPath(name).parts[-2:]
-        if row.get("speaker") and not row.get("id"):
-            parts = (str(row["speaker"]), parts[-1])
-        if len(parts) != 2:
-            raise LipkdError(f"{where}: {name!r} is no speaker/name")
-        clip = f"{parts[0]}/{parts[1] if row.get('id') else PurePosixPath(parts[1]).stem}"
+    for number, row in rows:
+        if not isinstance(row.get("text"), str):
+            raise rows.fault(number, "has no text; columns id (or path) and text are needed")
+        clip = _clip_id(row)
+        if clip is None:
+            raise rows.fault(number, "names no clip; columns id (or path) and text are needed")
+        if "/" not in clip:
+            raise rows.fault(number, f"{clip!r} is no speaker/name")
         if clip in seen:
-            raise LipkdError(f"{where}: {clip} appears twice")
+            raise rows.fault(number, f"{clip} appears twice")
         seen.add(clip)
-        yield clip, row["text"]
+        yield clip, one_line(row["text"])
+
+
+def _clip_id(row: dict[str, Any]) -> str | None:
+    """The id that a row names, NFC; by a path it is the folder, or the row's speaker, and the file's stem, and where
+    the row has a start, as a table of clips does, that too."""
+    name = row.get("id") or row.get("path")
+    if not isinstance(name, str):
+        return None
+    if not row.get("id"):
+        path = PurePosixPath(name.replace("\\", "/"))
+        folder = str(row.get("speaker") or path.parent.name)
+        start = str(row.get("start", "")).replace(",", ".")
+        stem = f"{path.stem}@{float(start):g}" if re.fullmatch(r"\d+(\.\d*)?", start) else path.stem
+        name = f"{folder}/{stem}" if folder else stem
+    return unicodedata.normalize("NFC", name)

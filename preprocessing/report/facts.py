@@ -10,7 +10,7 @@ import numpy as np
 from lipkd.data.store import Clip, ClipStore, Frames
 from lipkd.errors import LipkdError
 from lipkd.files import read_jsonl
-from lipkd.text import Alphabet, letters
+from lipkd.text import LETTERS, Alphabet
 
 LOOKS = 5  # frames of a clip that its brightness is taken from: from end to end, evenly
 DARK, BRIGHT = 30.0, 225.0  # mean grey level beyond which a clip shows next to nothing
@@ -62,13 +62,13 @@ class StoreFacts:
 
 def gather(store: ClipStore, alphabet: Alphabet | None = None) -> StoreFacts:
     """The facts of a store; raises LipkdError when a file beside the manifest cannot be read."""
-    alphabet = alphabet or Alphabet()
+    alphabet = alphabet or Alphabet(store.alphabet or LETTERS)
     seen = {row["id"]: row for row in _rows(store, "seen.jsonl") if isinstance(row.get("id"), str)}
     greys = {clip.id: _grey(store.read(clip)) for clip in store.clips}
     of_speaker: defaultdict[str, list[Clip]] = defaultdict(list)
     for clip in store.clips:
         of_speaker[clip.speaker].append(clip)
-    words = Counter(word for clip in store.clips for word in letters(clip.text).split())
+    words = Counter(word for clip in store.clips for word in alphabet.letters(clip.text).split())
     characters = Counter(c for clip in store.clips for c in clip.text if c not in alphabet.characters)
     return StoreFacts(
         name=store.path.name,
@@ -139,9 +139,15 @@ def _findings(
 
     outside = {clip.id: alphabet.outside(clip.text) for clip in clips}
     missing = "".join(sorted(set("".join(outside.values()))))
+    folded = {clip.id: {f"{letter} as {form}" for letter, form in alphabet.folded(clip.text)} for clip in clips}
+    forms = ", ".join(sorted(set().union(*folded.values())))
+    copied = {clip_id for group in store.copies for clip_id in group}
     for what, odd in (
+        ("a first look (prepare --limit): the corpus has more", list(clips) if store.meta.get("limit") else []),
         (f"letters outside the alphabet: {missing}", [c for c in clips if outside[c.id]]),
-        ("no transcript", [c for c in clips if not letters(c.text)]),
+        (f"letters that the alphabet lacks, read as {forms}", [c for c in clips if folded[c.id]]),
+        ("copies of other clips, frame by frame", [c for c in clips if c.id in copied]),
+        ("no transcript", [c for c in clips if not alphabet.letters(c.text)]),
         ("no word times", [c for c in clips if not c.words]),
         (
             "word times of other words than the transcript's",

@@ -42,8 +42,8 @@ def test_the_only_rejects_are_the_second_copies(prepared: tuple[Summary, Path]) 
 def test_speaker_7_is_made_of_other_speakers_clips(prepared: tuple[Summary, Path]) -> None:
     """Eighteen clips of s7 are s1's to s5's; so an unseen s4 has been seen unless s7 is left out as well."""
     summary, _ = prepared
-    assert len(summary.twins) == 22
-    shared = [group for group in summary.twins if any(clip.startswith("s7/") for clip in group)]
+    assert len(summary.copies) == 22
+    shared = [group for group in summary.copies if any(clip.startswith("s7/") for clip in group)]
     assert len(shared) == 18
     assert sum(any(clip.startswith("s4/") for clip in group) for group in shared) == 5
 

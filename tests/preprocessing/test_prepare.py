@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+from lipkd.cli import main
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.files import read_jsonl
 from preprocessing import process_pool
-from preprocessing.corpus.source import Source, find_clips
+from preprocessing.corpus.find import find_corpus
+from preprocessing.corpus.source import Source
 from preprocessing.face.crop import CropOptions
 from preprocessing.prepare import prepare_corpus
 from preprocessing.process_pool import check_all
@@ -103,7 +105,7 @@ def test_hidden_files_and_other_folders_are_no_clips(add_clip: AddClip, tmp_path
     (tmp_path / "src/s1/._a.mp4").write_bytes(b"resource fork")
     (tmp_path / "src/s1/notes").mkdir()
     (tmp_path / "src/s1/notes/readme.txt").write_text("hello")
-    assert [source.id for source in find_clips(tmp_path / "src")] == ["s1/a"]
+    assert [source.id for source in find_corpus(tmp_path / "src").sources] == ["s1/a"]
 
 
 Spoil = Callable[[AddClip], Path]
@@ -193,9 +195,7 @@ COLOUR = np.full((50, 100, 3), 90, np.uint8)
         (picture(4, COLOUR[:, :, 0]), "not RGB: mouth_004.png has 1 channels of uint8, expected 3 of uint8"),
         (picture(4, COLOUR[:40]), "pictures of different sizes: mouth_004.png is 100×40 after 100×50"),
         (aligned(None), "no transcript: no s1/bad.align and no bad.txt found"),
-        (aligned("0 5000 go\n4000 6000 up\n"), "broken alignment: "),
         (aligned("0 5000 sil\n"), "broken alignment: "),
-        (aligned("0 5000 go\n5000 13000 up\n"), "words outside the clip: 'up' at frames 5–13 of 12"),
         (aligned("0 5000 route\n5000 9000 66\n"), "letters outside the alphabet: '6' in 'route 66'"),
         (aligned("0 5000 ...\n"), "no letter in the transcript: '...'"),
         # eleven letters, and blanks between the two double ones: 13 symbols in 12 frames
@@ -225,7 +225,7 @@ def test_thirty_frames_per_second_become_twenty_five(add_clip: AddClip, tmp_path
 
 def test_what_a_clip_says_may_stand_in_a_text_file(add_clip: AddClip, tmp_path: Path) -> None:
     add_clip("s1/a", form="video", align=None).with_suffix(".txt").write_text("Go\n up! ")
-    add_clip("s1/b", form="frames", align=None).with_name("b.txt").write_bytes(b"\xff\xfe")
+    add_clip("s1/b", form="frames", align=None).with_name("b.txt").write_bytes(b"\xff\xfa")
     summary = prepare_corpus(tmp_path / "src", tmp_path / "store")
     assert [clip.text for clip in ClipStore.open(tmp_path / "store").clips] == ["Go up!"]
     assert summary.reasons == {"broken transcript": 1}
@@ -248,7 +248,7 @@ def test_equal_clips_under_two_names_are_told(add_clip: AddClip, tmp_path: Path)
         add_clip(name, frames=noise(7 if name != "s1/b" else 8))
     summary = prepare_corpus(tmp_path / "src", tmp_path / "store")
     assert summary.accepted == 3
-    assert summary.twins == (("s1/a", "s2/a"),)
+    assert summary.copies == (("s1/a", "s2/a"),)
     assert "2 clips have exactly the frames of another one (s1/a = s2/a)" in summary.text()
 
 
@@ -338,3 +338,78 @@ def test_progress_is_told_after_every_clip(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 20
     assert lines[-1] == "100/100 clips, 31.4 clips/s"
+
+
+def test_a_first_look_is_replaced_by_the_whole(
+    add_clip: AddClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("s1/a", "s1/b"):
+        add_clip(name)
+    command = ["prepare", str(tmp_path / "src"), str(tmp_path / "store")]
+    assert main([*command, "--limit", "1"]) == 0
+    assert "a first look, at 1 of 2 clips: the next run replaces store" in capsys.readouterr().out
+    assert ClipStore.open(tmp_path / "store").meta["limit"] == 1
+    assert main([*command, "--limit", "9"]) == 0  # all there are
+    assert "store was a first look and is replaced" in capsys.readouterr().out
+    assert len(ClipStore.open(tmp_path / "store").clips) == 2
+    assert main([*command, "--limit", "1"]) == 2
+    assert "already exists" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["src", "store"]
+
+
+def test_reasons_stay_when_every_clip_is_rejected(
+    add_clip: AddClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(5):
+        add_clip(f"s1/{number}", align=None)
+    assert main(["prepare", str(tmp_path / "src"), str(tmp_path / "store")]) == 2
+    kept = tmp_path / "store.rejects.jsonl"
+    assert f"all reasons are in {kept}" in capsys.readouterr().err
+    assert [row["id"] for row in read_jsonl(kept)] == [f"s1/{number}" for number in range(5)]
+    assert not (tmp_path / "store").exists()
+
+
+def test_letters_that_are_folded_or_missing_are_told(
+    add_clip: AddClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_clip("s1/a", align="0 6000 è\n6000 9000 sì\n")
+    add_clip("s1/b", align="0 6000 ø\n")
+    assert main(["prepare", str(tmp_path / "src"), str(tmp_path / "plain")]) == 3
+    out = capsys.readouterr().out
+    assert "what stands for them (clips): è as e (1), ì as i (1)" in out and "1  letters outside the alphabet" in out
+    assert main(["prepare", str(tmp_path / "src"), str(tmp_path / "auto"), "--alphabet", "auto"]) == 0
+    assert "alphabet: sèìø (4 letters and the space)" in capsys.readouterr().out
+    assert ClipStore.open(tmp_path / "auto").alphabet == " sèìø"
+    assert main(["prepare", str(tmp_path / "src"), str(tmp_path / "x"), "--alphabet", "abc"]) == 2
+
+
+def test_word_times_and_notes_are_counted(
+    add_clip: AddClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_clip("s1/a")
+    add_clip("s1/b", align="5000 9000 go\n0 5000 up\n")
+    command = ["prepare", str(tmp_path / "src")]
+    assert main([*command, str(tmp_path / "store")]) == 0
+    out = capsys.readouterr().out
+    assert "2 of 2 clips accepted" in out and "; 1 have word times" in out and "1  no word times" in out
+    (note,) = read_jsonl(tmp_path / "store" / "notes.jsonl")
+    assert note["id"] == "s1/b" and note["note"].startswith("no word times: line 2: start 0 lies before")
+    assert main([*command, str(tmp_path / "strict"), "--strict"]) == 3
+
+
+def test_one_array_costs_its_own_clip(tmp_path: Path) -> None:
+    folder = tmp_path / "src" / "s1"
+    folder.mkdir(parents=True)
+    for name in ("good", "huge", "zip", "text", "objects"):
+        (folder / f"{name}.align").write_text(ALIGN)
+    np.save(folder / "good.npy", noise(1))
+    with open(folder / "huge.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 50, 100, 3)}
+        )
+    np.savez(folder / "zip.npz", noise(1))
+    (folder / "zip.npz").rename(folder / "zip.npy")
+    (folder / "text.npy").write_text("no array")
+    np.save(folder / "objects.npy", np.array([{}], dtype=object))
+    summary = prepare_corpus(tmp_path / "src", tmp_path / "store")
+    assert (summary.accepted, summary.rejected) == (1, 4)

@@ -49,7 +49,9 @@ def test_check_finds_a_flipped_byte_and_a_wrong_word(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (store.path / "manifest.jsonl").read_text().splitlines()]
     rows[0]["words"][1][2] = 99
     (store.path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert any("'there,' at 1–99" in problem for problem in ClipStore.open(store.path).check())
+    assert any("'there,' at 1–99" in problem for problem in ClipStore.open(store.path, sound=False).check())
+    with pytest.raises(LipkdError, match="damaged, clip 's1/0': word"):
+        ClipStore.open(store.path)
 
 
 def test_an_exception_leaves_nothing_behind(tmp_path: Path) -> None:

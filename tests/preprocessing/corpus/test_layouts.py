@@ -8,7 +8,10 @@ import pytest
 from lipkd.cli import main
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
-from preprocessing.corpus.layouts import LAYOUTS, choose, layout_named, recognise
+from preprocessing.corpus.alignments import with_alignments
+from preprocessing.corpus.files import list_files
+from preprocessing.corpus.find import choose, find_corpus, recognise
+from preprocessing.corpus.layouts import layouts
 from preprocessing.corpus.source import Source
 from preprocessing.corpus.transcripts import Text, text_of
 from preprocessing.synthetic.make_corpus import Corpus
@@ -40,17 +43,17 @@ def grow(root: Path, *names: str) -> Path:
     ],
 )
 def test_a_layout_is_recognised(tmp_path: Path, files: list[str], layout: str) -> None:
-    assert recognise(grow(tmp_path / "corpus", *files)).name == layout
+    root = grow(tmp_path / "corpus", *files)
+    assert recognise(root, list_files(root)).name == layout
 
 
 def test_unknown_places_and_layouts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LipkdError, match=r"source .*nowhere: no such folder"):
-        recognise(tmp_path / "nowhere")
+        find_corpus(tmp_path / "nowhere")
     with pytest.raises(
         LipkdError, match="layout 'gird': must be one of auto, table, italian, grid, npy, frames, words"
     ):
-        layout_named("gird")
-    assert [layout_named(layout.name) for layout in LAYOUTS] == list(LAYOUTS)
+        find_corpus(tmp_path, "gird")
 
 
 def test_grid_is_found_at_any_depth_with_its_alignments(tmp_path: Path) -> None:
@@ -61,18 +64,24 @@ def test_grid_is_found_at_any_depth_with_its_alignments(tmp_path: Path) -> None:
     )
     grow(tmp_path / "align" / "s10", "bbaf5a.align")
     (root / "s2" / "again").symlink_to(root)  # a loop
-    found = layout_named("grid").find(root, None)
+    found = read(root, "grid")
     assert [(s.id, s.align.relative_to(tmp_path).as_posix() if s.align else None) for s in sorted_(found)] == [
         ("s1/bbaf3s", "grid/s1/align/bbaf3s.align"),
         ("s2/bbaf4p", "grid/s2/bbaf4p.align"),
         ("s10/bbaf5a", "align/s10/bbaf5a.align"),
     ]
     elsewhere = grow(tmp_path / "mine", "s1/bbaf3s.align").absolute()
-    given = {s.id: s for s in layout_named("grid").find(root, elsewhere)}
+    given = {s.id: s for s in read(root, "grid", elsewhere)}
     assert given["s1/bbaf3s"].align == elsewhere / "s1/bbaf3s.align"
     assert given["s2/bbaf4p"].align is None
     assert text_of(given["s2/bbaf4p"]) == Text("bin blue at f four please", "file name")
-    assert [s.speaker for s in layout_named("grid").find(root / "s10", None)] == ["s10"]
+    assert [s.speaker for s in read(root / "s10", "grid")] == ["s10"]
+
+
+def read(root: Path, name: str, align: Path | None = None) -> list[Source]:
+    files = list_files(root)
+    layout = next(layout for layout in layouts(root) if layout.name == name)
+    return with_alignments(layout.find(files), files, align).sources
 
 
 def sorted_(sources: list[Source]) -> list[Source]:
@@ -81,7 +90,7 @@ def sorted_(sources: list[Source]) -> list[Source]:
 
 def test_a_word_per_folder(tmp_path: Path) -> None:
     root = grow(tmp_path / "words", "Hello/1.mp4", "Bye/anna/7.mp4")
-    found = [(s.id, s.speaker, s.text, s.label) for s in sorted_(layout_named("words").find(root, None))]
+    found = [(s.id, s.speaker, s.text, s.label) for s in sorted_(read(root, "words"))]
     assert found == [("anna/Bye-7", "anna", "bye", "Bye"), ("unknown/Hello-1", "unknown", "hello", "Hello")]
 
 
@@ -148,3 +157,121 @@ def test_wrong_options_are_one_sentence(
     assert main(["prepare", str(tmp_path / "src"), str(tmp_path / "store"), *option]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "layout", "ids"),
+    [
+        # Speakers with plain names are no words where their clips have texts of their own.
+        (["anna/hi.mp4", "anna/hi.txt=good", "ben/hi.mp4", "ben/hi.txt=go"], "speakers", ["anna/hi", "ben/hi"]),
+        (["anna/HI.MP4", "anna/HI.TXT=good", "ben/B.AVI", "ben/B.ALIGN"], "speakers", ["anna/HI", "ben/B"]),
+        (["train/s1/a.mp4", "train/s1/a.txt=go", "val/s2/a.mp4", "val/s2/a.txt=up"], "speakers", ["s1/a", "s2/a"]),
+        (["x/anna/a.mp4", "x/anna/a.txt=go", "x/ben/a.mp4", "x/ben/a.txt=up"], "speakers", ["anna/a", "ben/a"]),
+        (["anna/a.mp4", "anna/a.txt=go", "anna/a_marks.npy"], "speakers", ["anna/a"]),
+        (
+            ["s1/a.mp4", "s1/a.txt=go", "__MACOSX/s1/._a.mp4", "__MACOSX/s1/b.mp4", "s1/@eaDir/c.mp4"],
+            "speakers",
+            ["s1/a"],
+        ),
+        (["yes/1.mp4", "no/1.mp4", "intro.mp4", "README.txt=hello"], "words", ["unknown/no-1", "unknown/yes-1"]),
+        # A text file that only describes its clip says no words (LRW).
+        (
+            ["ABOUT/train/1.mp4", "ABOUT/train/1.txt=Disk: 6\nDuration: 0.4\n", "AGAIN/train/1.mp4"],
+            "words",
+            ["unknown/ABOUT-1", "unknown/AGAIN-1"],
+        ),
+        # LRS: the speaker, the video, the sentence.
+        (
+            ["a1/v1/01.mp4", "a1/v1/01.txt=Text:  GO\nConf:  4\n", "b2/v1/01.mp4", "b2/v1/01.txt=Text: UP\nConf: 4"],
+            "speakers",
+            ["a1/01", "b2/01"],
+        ),
+        (
+            ["a1/v1/01.mp4", "a1/v1/01.txt=GO", "a1/v2/01.mp4", "a1/v2/01.txt=UP", "b/v1/1.mp4"],
+            "speakers",
+            ["a1/v1-01", "a1/v2-01", "b/1"],
+        ),
+    ],
+)
+def test_what_explains_the_files_decides(tmp_path: Path, files: list[str], layout: str, ids: list[str]) -> None:
+    root = tmp_path / "corpus"
+    for number, file in enumerate(files):
+        name, _, content = file.partition("=")
+        grow(root, name)
+        (root / name).write_text(content or str(number))
+    corpus = find_corpus(root)
+    assert (corpus.layout.name, sorted(source.id for source in corpus.sources)) == (layout, ids)
+
+
+def test_two_readings_are_refused(tmp_path: Path) -> None:
+    root = grow(tmp_path / "corpus", "anna/a.mp4", *(f"ben/{name}.mp4" for name in "bcde"))
+    (root / "anna/a.txt").write_text("go")  # is anna a speaker, and are the others without a text; or a word?
+    with pytest.raises(LipkdError, match=r"can be read as layout words or as layout speakers, .* with --layout"):
+        find_corpus(root)
+    assert find_corpus(root, "speakers").layout.name == "speakers"
+    landmarks = grow(tmp_path / "other", "anna/a.mp4", "anna/a.npy")
+    (landmarks / "anna/a.txt").write_text("go")
+    with pytest.raises(LipkdError, match="layout npy or as layout speakers"):
+        find_corpus(landmarks)
+
+
+def test_what_is_left_over_is_named(tmp_path: Path) -> None:
+    root = grow(tmp_path / "c", "yes/1.mp4", "no/1.mp4", "intro.mp4", "notes.txt", "yes/1.npy", "store/clip.mp4")
+    grow(root, *(f"store/{name}" for name in ("meta.json", "manifest.jsonl", "frames.npy")))
+    lines = find_corpus(root).lines
+    assert lines == (
+        "the names of the folders are the words that are said: no, yes",
+        "3 files are not used: intro.mp4, notes.txt, yes/1.npy",
+        "clip stores in it are passed over: store",
+    )
+
+
+def test_a_words_corpus_with_a_video_outside_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = grow(tmp_path / "words", "yes/a.mp4", "no/b.mp4", "intro.mp4")
+    for options in ([], ["--layout", "words"]):
+        assert main(["prepare", str(root), str(tmp_path / "store"), *options]) == 2  # empty files
+        out, err = capsys.readouterr()
+        assert "1 files are not used: intro.mp4" in out and "every clip was rejected" in err
+
+
+@pytest.mark.parametrize("layout", ["table", "italian", "grid", "npy", "frames", "words", "speakers"])
+def test_no_layout_stumbles_over_files_in_odd_places(tmp_path: Path, layout: str) -> None:
+    root = grow(tmp_path / "c", "a.mp4", "a.npy", "1.png", "bbaf3s.mpg", "mouth/a.mp4", "mouth/a/b/c/1.png", "x.align")
+    (root / "empty" / "deep").mkdir(parents=True)
+    try:
+        find_corpus(root, layout)
+    except LipkdError as error:
+        assert str(error)
+
+
+def test_alignments_that_fit_no_clip_are_an_error(tmp_path: Path) -> None:
+    root = grow(tmp_path / "c", "anna/a.mp4", "anna/b.mp4", "anna/b.align", "anna/z.align")
+    corpus = find_corpus(root)
+    assert [s.align is not None for s in corpus.sources] == [False, True]
+    assert "1 alignments belong to no clip: anna/z.align" in corpus.lines
+    elsewhere = grow(tmp_path / "al", "nobody/a.align")
+    with pytest.raises(LipkdError, match=r"none of 1 files belongs to a clip: they are like nobody/a.align"):
+        find_corpus(root, align=elsewhere)
+    assert not any(s.align for s in find_corpus(root, align=Path("none")).sources)
+
+
+def test_names_have_one_form(tmp_path: Path) -> None:
+    root = grow(tmp_path / "c", "Jose\u0301/a.mp4", "Jos\u00e9/b.mp4", "anna/c.mp4", "Anna/d.mp4")
+    align = grow(tmp_path / "al", "Jos\u00e9/a.align")
+    corpus = find_corpus(root, "speakers", align)
+    by_id = {source.id: source for source in corpus.sources}
+    assert sorted(by_id) == ["Anna/d", "Jos\u00e9/a", "Jos\u00e9/b", "anna/c"]
+    assert by_id["Jos\u00e9/a"].align is not None
+    assert "speakers written in two forms of Unicode are one: Jos\u00e9" in corpus.lines
+    assert any("speakers Anna and anna differ in case or form only" in line for line in corpus.lines)
+
+
+def test_one_name_in_two_folders_is_two_clips_unless_the_bytes_are_equal(tmp_path: Path) -> None:
+    root = grow(
+        tmp_path / "c", *(f"anna/{name}" for name in ("s1/1.mp4", "s2/1.mp4", "s3/1.mp4", "s1/2.mp4", "s1/2.avi"))
+    )
+    for name, content in (("s1", "x"), ("s2", "y"), ("s3", "x")):
+        (root / "anna" / name / "1.mp4").write_text(content)
+    (grow(root, "ben/s1/1.mp4") / "ben/s1/1.mp4").write_text("z")
+    ids = [source.id for source in find_corpus(root, "speakers").sources]
+    assert sorted(ids) == ["anna/2", "anna/2", "anna/s1-1", "anna/s1-1", "anna/s2-1", "ben/1"]

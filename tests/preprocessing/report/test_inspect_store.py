@@ -61,6 +61,7 @@ def test_facts_are_counted_by_hand(odd_store: ClipStore) -> None:
 def test_what_is_odd_is_found_with_its_clips(odd_store: ClipStore) -> None:
     assert {finding.what: finding.clips for finding in gather(odd_store).findings} == {
         "letters outside the alphabet: 7": ("ann/odd",),
+        "letters that the alphabet lacks, read as à as a": ("ann/odd",),
         "no word times": (f"{EVIL}/dark",),
         "word times of other words than the transcript's": ("ann/odd",),
         "words of no length": ("ann/odd",),
