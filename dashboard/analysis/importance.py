@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.analysis.matched_pairs import deciding
 from dashboard.tracking.records import Trial
 from lipkd.errors import LipkdError
+from lipkd.evaluation.matching import deciding
 
 FEWEST = 8  # finished trials
 FEW = 50  # fewer than these are a hint
@@ -69,7 +69,7 @@ def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
 def varied(trials: Sequence[Trial]) -> dict[tuple[str, ...], tuple[str, ...]]:
     """Values per trial of every parameter in which the trials differ. Parameters that divide the trials in the same
     way, as `cohort.method` and `cohort.peers` often do, come as one."""
-    configs = [deciding(trial) for trial in trials]
+    configs = [deciding(trial.config, trial.store_digest) for trial in trials]
     names = sorted({name for config in configs for name in config})
     alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name in names:

@@ -1,20 +1,20 @@
 """Is a method better than the baseline when everything else is equal?
 
-Trials are compared in pairs that agree in every parameter but the cohort's (`cohort.*`): same network, width,
-batch size, data, seed. A difference of two such trials is due to the method and to chance, to nothing else.
+Trials are compared in pairs that agree in every parameter but the cohort's (lipkd/evaluation/matching.py), in the width
+and in the seed. A difference of two such trials is due to the method and to chance, to nothing else.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import methodcaller
 from statistics import fmean
 
 from dashboard.tracking.records import Trial
 from lipkd.config.trial_config import MACHINE
+from lipkd.evaluation.matching import surroundings
 
 # Of the parameters `data.*` those that don't choose clips; the digest is the store's, which a trial has anyway.
-OF_THE_PICTURE = ("data.crop", "data.zoom", "data.alphabet", "data.digest", *MACHINE)
+NOT_WHICH_CLIPS = ("data.crop", "data.zoom", "data.alphabet", "data.digest", *MACHINE)
 
 
 @dataclass(frozen=True)
@@ -46,30 +46,22 @@ def gains(trials: Sequence[Trial], baseline: str) -> list[Gain]:
     """Every group of finished trials against the group `baseline`, by width and batch size, widest first."""
     finished = [t for t in trials if t.state == "finished" and t.best_wer is not None and t.best_cer is not None]
     finished = [t for t in finished if not t.incomparable_reason]
-    known = {t.run_id: deciding(t) for t in finished}
-    # In the others all agree anyway, and there are many of them.
-    names = [name for name in differing([*known.values()]) if not name.startswith("cohort.")]
 
-    def surroundings(trial: Trial) -> tuple[object, ...]:
-        return (trial.width, trial.batch_size, trial.seed, *map(known[trial.run_id].get, names))
+    def surroundings_of(trial: Trial) -> tuple[object, ...]:
+        shared = frozenset(surroundings(trial.config, trial.store_digest).items())
+        return (trial.width, trial.batch_size, trial.seed, shared)
 
     base: dict[tuple[object, ...], list[Trial]] = defaultdict(list)
     for trial in finished:
         if trial.group == baseline:
-            base[surroundings(trial)].append(trial)
+            base[surroundings_of(trial)].append(trial)
     pairs: dict[tuple[str, str, int], list[tuple[Trial, Trial]]] = defaultdict(list)
     for trial in finished:
         if trial.group != baseline:
-            for other in base[surroundings(trial)]:
+            for other in base[surroundings_of(trial)]:
                 pairs[trial.group, trial.width, trial.batch_size].append((other, trial))
     found = [_gain(*key, matched) for key, matched in pairs.items()]
     return sorted(found, key=lambda g: (-width_value(g.width), g.batch_size, g.group))
-
-
-def differing(configs: Sequence[Mapping[str, str]]) -> list[str]:
-    """The names, sorted, whose values are not the same in all of these configurations; none is a value, too."""
-    names = sorted(set().union(*configs))
-    return [name for name in names if len(set(map(methodcaller("get", name), configs))) > 1]
 
 
 def groups(trials: Sequence[Trial]) -> list[str]:
@@ -87,12 +79,6 @@ def width_value(width: str) -> float:
         return 0.0
 
 
-def deciding(trial: Trial) -> dict[str, str]:
-    """The parameters that decide the numbers: what the clips are and not where they lie."""
-    rest = {name: value for name, value in trial.config.items() if name not in MACHINE}
-    return rest | {"data.digest": trial.store_digest}
-
-
 def together(trials: Sequence[Trial]) -> list[Trial]:
     """The trials of several sweeps, the best first. What two of them share, a trial of one name with one result, is
     there once: twice it would count as two seeds."""
@@ -104,7 +90,7 @@ def together(trials: Sequence[Trial]) -> list[Trial]:
 
 def clips_of(trial: Trial) -> tuple[str, ...]:
     """What decides which clips a trial is validated on."""
-    chosen = sorted(name for name in trial.config if name.startswith("data.") and name not in OF_THE_PICTURE)
+    chosen = sorted(name for name in trial.config if name.startswith("data.") and name not in NOT_WHICH_CLIPS)
     return (trial.store_digest, *(f"{name} {trial.config[name]}" for name in chosen))
 
 

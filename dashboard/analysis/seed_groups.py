@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from dashboard.analysis.matched_pairs import deciding, differing
-from dashboard.tracking.records import Curve, Trial
+from scipy.special import stdtrit
 
-# Student's t, 97.5 %, for 1 to 30 degrees of freedom; the last is used beyond, where it is a little too large.
-STUDENT = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
+from dashboard.tracking.records import Curve, Trial
+from lipkd.evaluation.matching import deciding, differing, surroundings
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ def interval(values: Sequence[float]) -> Interval:
     mean = fmean(values)
     if len(values) < 2:
         return Interval(mean, None, None)
-    half = STUDENT[min(len(values) - 1, len(STUDENT)) - 1] * stdev(values) / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
     return Interval(mean, mean - half, mean + half)
 
 
@@ -126,13 +121,13 @@ def band_rows(setting: Setting, curves: Sequence[Curve], factor: float) -> list[
 
 def _parameters(trial: Trial) -> dict[str, str]:
     """What decides the numbers, the seed too."""
-    rest = deciding(trial)
+    rest = deciding(trial.config, trial.store_digest)
     if trial.incomparable_reason:  # it is more than its configuration says, and like no other
         rest["trial"] = trial.name
     tags = {"cohort.method": trial.method, "cohort.peers": str(trial.peers), "network.width": trial.width}
     return tags | {"training.batch_size": str(trial.batch_size)} | rest
 
 
-def _surroundings(setting: Setting) -> tuple[tuple[str, str], ...]:
-    own = sorted(_parameters(setting.trials[0]).items())
-    return tuple(pair for pair in own if pair[0] != "seed" and not pair[0].startswith("cohort."))
+def _surroundings(setting: Setting) -> tuple[str, frozenset[tuple[str, str]]]:
+    trial = setting.trials[0]
+    return setting.width, frozenset(surroundings(_parameters(trial), trial.store_digest).items())

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dashboard.analysis.matched_pairs import Gain, differing
+from dashboard.analysis.matched_pairs import Gain
 from dashboard.errors.word_edits import ClipEdits
 from dashboard.tracking.records import Prediction, Trial
+from lipkd.evaluation.matching import differing
 
 METHOD = "cohort.method"
 

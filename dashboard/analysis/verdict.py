@@ -48,7 +48,7 @@ def read_tracked(tracking_uri: str, trial: Trial) -> TrackedTrial:
     """Raises LipkdError when the run has not kept what is needed."""
     content, clips = (_json(tracking_uri, trial, name) for name in FILES)
     rows = [
-        {"id": row.clip_id, "reference": row.reference, "hypotheses": list(row.hypotheses)}
+        {"id": row.clip_id, "reference": row.reference, "hypotheses": list(row.hypotheses), "ensemble": row.ensemble}
         for row in records.read_predictions(tracking_uri, trial.run_id)
     ]
     if trial.state == "finished" and not rows:

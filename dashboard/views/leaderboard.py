@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.analysis.matched_pairs import differing, width_value
+from dashboard.analysis.matched_pairs import width_value
 from dashboard.analysis.tables import leaderboard_rows
 from dashboard.analysis.tradeoff import COSTS, cost_rows, front_summary
 from dashboard.charts import charts
@@ -16,6 +16,7 @@ from dashboard.shell import page_frame, query_params
 from dashboard.tracking.mlflow_links import run_link, ui_address
 from dashboard.tracking.records import Trial
 from dashboard.views.leaderboard_details import details
+from lipkd.evaluation.matching import differing
 
 RATES = ["best_wer", "best_cer", "wer", "cer", "wer_ensemble", "wer_best_peer"]
 COST = "cost"

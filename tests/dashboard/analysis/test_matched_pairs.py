@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dashboard.analysis.matched_pairs import differing, gains, groups, width_value
+from dashboard.analysis.matched_pairs import gains, groups, width_value
 from dashboard.analysis.tables import differing_parameters, leaderboard_rows, verdicts
 from dashboard.tracking.records import Trial
 
@@ -144,11 +144,6 @@ def test_only_what_differs_is_listed() -> None:
 def test_a_row_of_the_leaderboard() -> None:
     row = leaderboard_rows([trial("attention", 2, 0.4)])[0]
     assert (row["method"], row["peers"], row["best_wer"], row["minutes"]) == ("attention", 2, 0.4, 1.0)
-
-
-def test_a_parameter_that_only_some_have_is_one_in_which_they_differ() -> None:
-    assert differing([{"b": "1", "a": "2", "c": "3"}, {"a": "4", "b": "1"}]) == ["a", "c"]
-    assert differing([{"a": "1"}]) == [] and differing([]) == []
 
 
 def test_one_network_alone_is_called_vanilla_among_the_parameters() -> None:

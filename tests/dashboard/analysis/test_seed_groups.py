@@ -56,9 +56,9 @@ def test_a_label_says_in_what_settings_differ() -> None:
 
 
 def test_the_interval_is_students() -> None:
-    """0.3, 0.4, 0.5: mean 0.4, deviation 0.1, so 4.303 · 0.1 / √3 = 0.2484 to either side."""
+    """0.3, 0.4, 0.5: mean 0.4, deviation 0.1, so 4.3027 · 0.1 / √3 = 0.24841 to either side."""
     found = interval([0.3, 0.4, 0.5])
-    assert (found.mean, found.low, found.high) == pytest.approx((0.4, 0.4 - 0.24843, 0.4 + 0.24843), abs=1e-5)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.4, 0.4 - 0.24841, 0.4 + 0.24841), abs=1e-5)
     assert (interval([0.3]).low, interval([0.3]).high) == (None, None)
     assert interval([0.5] * 40).low == 0.5
 
