@@ -36,7 +36,9 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
 
 
 def _cpu_has_bf16() -> bool:
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    """Whether oneDNN multiplies bf16 here. Torch's name for the question is private: without it, no."""
+    ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return torch.backends.mkldnn.is_available() and ask is not None and bool(ask())
 
 
 def prepare_device(training: "TrainingConfig") -> torch.device:

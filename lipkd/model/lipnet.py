@@ -6,7 +6,7 @@
 Differences from the paper, and why: every channel of a clip is standardised over the clip's frames and
 pixels (instance normalisation, Ulyanov et al. 2016), because CTC from scratch on a few hundred clips stays
 on its plateau without it: on the Italian corpus the warm start reached in 7 epochs what it took 17 for
-with layer normalisation of each frame, and 10 or more with batch normalisation. It takes light and skin
+with layer normalisation of each frame, and 10 or more with batch normalisation. It takes lighting and skin
 out, and a clip's values do not depend on the clips beside it. Pooling comes before the normalisation: a
 quarter of the work. Padded frames are zeroed before every convolution, left out of the statistics and
 kept from the GRU (lipkd/model/gru.py), so a clip gives the same logits alone and in any batch.
@@ -80,13 +80,14 @@ def network_shape(
 def standardise(x: Tensor, mask: Tensor) -> Tensor:
     """x (B, C, T, H, W) with mean 0 and variance 1 in each channel of each clip, over its valid frames.
 
-    mask (B, 1, T, 1, 1) is False where padded. A clip without valid frames stays finite.
+    mask (B, 1, T, 1, 1) is False where padded; there the result is 0. A clip without valid frames stays finite. The
+    variance is that of centred values: E[x²] - E[x]² loses all digits where the mean is far above the deviation.
     """
     values = x.float() * mask
     pixels = (mask.sum((2, 3, 4), keepdim=True) * x.shape[3] * x.shape[4]).clamp(min=1)
-    mean = values.sum((2, 3, 4), keepdim=True) / pixels
-    variance = (values * values).sum((2, 3, 4), keepdim=True) / pixels - mean * mean
-    return (values - mean) * torch.rsqrt(variance.clamp(min=0) + 1e-5)
+    centred = (values - values.sum((2, 3, 4), keepdim=True) / pixels) * mask
+    variance = (centred * centred).sum((2, 3, 4), keepdim=True) / pixels
+    return centred * torch.rsqrt(variance + 1e-5)
 
 
 def dropout(x: Tensor, share: float, generator: torch.Generator | None, *, per_channel: bool = False) -> Tensor:

@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from lipkd.device import Usage
+from lipkd.device import Usage, autocast
+
+
+def test_a_torch_without_its_private_question_for_bf16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops, "mkldnn", object())
+    with autocast(torch.device("cpu"), "auto"):
+        assert not torch.is_autocast_enabled("cpu")
+    with autocast(torch.device("cpu"), "bf16"):
+        assert torch.is_autocast_enabled("cpu")
 
 
 def test_processors_and_memory_are_always_known() -> None:

@@ -1,10 +1,10 @@
-"""Our steps through a GRU against torch's: the same states and the same gradients."""
+"""Our recurrence of a GRU against torch's: the same states and the same gradients."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lipkd.model.gru import backwards, run_gru, run_packed, turned
+from lipkd.model.gru import reordered, reversed_frames, run_gru, run_packed
 
 
 def layer() -> tuple[nn.GRU, Tensor, Tensor]:
@@ -28,14 +28,21 @@ def test_states_and_gradients_are_torchs() -> None:
         assert torch.allclose(own, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_reading_gives_what_learning_saw() -> None:
+def test_states_without_gradients_are_those_with_gradients() -> None:
     gru, x, lengths = layer()
-    learning = run_gru(gru, x, lengths)
+    with_gradients = run_gru(gru, x, lengths)
     with torch.no_grad():
-        reading = run_gru(gru, x, lengths)
-    assert not reading.requires_grad
+        without = run_gru(gru, x, lengths)
+    assert not without.requires_grad
     for clip, length in enumerate(lengths):
-        assert torch.allclose(learning[clip, :length], reading[clip, :length], atol=1e-12)
+        assert torch.allclose(with_gradients[clip, :length], without[clip, :length], atol=1e-12)
+
+
+def test_a_second_derivative_is_refused_instead_of_wrong() -> None:
+    gru, x, lengths = layer()
+    (gradient,) = torch.autograd.grad(run_gru(gru, x, lengths).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
 
 
 def test_padding_says_nothing_and_gets_no_gradient() -> None:
@@ -63,8 +70,8 @@ def test_a_clip_without_frames_is_finite_and_teaches_nothing(length: int) -> Non
 
 
 def test_a_clip_runs_backwards_within_its_length() -> None:
-    order = backwards(torch.tensor([4, 2, 0]), 4)
+    order = reversed_frames(torch.tensor([4, 2, 0]), 4)
     assert order.tolist() == [[3, 2, 1, 0], [1, 0, 2, 3], [0, 1, 2, 3]]
     x = torch.arange(24.0).view(3, 4, 2)
-    assert turned(x, order)[1].tolist() == [[10, 11], [8, 9], [12, 13], [14, 15]]
-    assert torch.equal(turned(turned(x, order), order), x)
+    assert reordered(x, order)[1].tolist() == [[10, 11], [8, 9], [12, 13], [14, 15]]
+    assert torch.equal(reordered(reordered(x, order), order), x)

@@ -52,6 +52,13 @@ def test_standardise_by_hand() -> None:
     assert standardise(x, mask & False).isfinite().all()
 
 
+def test_standardise_keeps_its_digits_where_the_mean_is_far_above_the_deviation() -> None:
+    """Values 9999 and 10001: E[x²] - E[x]² is rounded away in float32. Padding at 0 does not count."""
+    x = torch.tensor([9999.0, 10001.0, 0.0]).reshape(1, 1, 3, 1, 1)
+    mask = torch.tensor([True, True, False]).reshape(1, 1, 3, 1, 1)
+    assert standardise(x, mask).flatten().tolist() == pytest.approx([-1, 1, 0], abs=1e-4)
+
+
 def test_a_fully_padded_row_is_finite() -> None:
     network = small()
     logits = network(torch.randn(2, 3, 4, 24, 48), torch.tensor([0, 4]))[1]
