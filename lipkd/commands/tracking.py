@@ -77,7 +77,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _sync(arguments: argparse.Namespace) -> int:
-    from tuning.tracking.sync import sync_folders
+    from tuning.tracking.sync_folders import sync_folders
 
     return sync_folders(arguments.folders, mlruns=arguments.mlruns, tracking_uri=arguments.tracking_uri)
 

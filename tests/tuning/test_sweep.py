@@ -24,7 +24,7 @@ from tuning.plan.sweep_config import load_sweep
 from tuning.sweep import SweepOptions, run_sweep
 from tuning.sweep_folder import begin, driver_lock, load
 from tuning.tracking.client import connect, default_uri, experiment_id
-from tuning.tracking.sync import sync_folders
+from tuning.tracking.sync_folders import sync_folders
 
 EPOCHS = 15
 

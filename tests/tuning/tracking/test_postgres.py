@@ -10,7 +10,8 @@ from tests.chaos.postgres import Missing, postgres
 from tests.tuning.store_picture import picture, picture_of
 from tests.tuning.trials import trial_config, write_trial
 from tuning.tracking.client import connect
-from tuning.tracking.sync import Syncer, sync_folders
+from tuning.tracking.sync import Syncer
+from tuning.tracking.sync_folders import sync_folders
 
 
 @pytest.fixture
