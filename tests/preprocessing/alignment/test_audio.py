@@ -24,6 +24,34 @@ def test_speech_is_what_stands_out_from_the_room() -> None:
     assert end == pytest.approx(2.3 + TRAIL, abs=2 * STEP)
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ((0.6, 0), (0.4, 20), (0.5, 3000), (0.3, 20), (0.5, 3000), (0.2, 20), (0.5, 0)),  # both ends muted
+        ((0.9, 0), (0.1, 20), (0.5, 3000), (0.3, 20), (0.5, 3000), (0.7, 20)),  # sound that starts late
+        ((1.0, 20), (0.5, 3000), (0.3, 20), (0.5, 3000), (0.1, 20), (0.6, 0)),  # sound that ends early
+        ((0.9, 0.5), (0.1, 20), (0.5, 3000), (0.3, 20), (0.5, 3000), (0.1, 20), (0.6, 0.5)),  # … with rounding
+        (
+            (0.9, 0),
+            (0.03, 3),
+            (0.07, 20),
+            (0.5, 3000),
+            (0.3, 20),
+            (0.5, 3000),
+            (0.1, 20),
+            (0.03, 3),
+            (0.57, 0),
+        ),  # faded
+        ((1.0, 300), (0.5, 3000), (0.3, 300), (0.5, 3000), (0.7, 300)),  # noise 20 dB below
+    ],
+)
+def test_digital_silence_is_not_the_rooms_noise(parts: tuple[tuple[float, float], ...]) -> None:
+    """The same speech as above, from 1.0 to 2.3 s."""
+    start, end = find_speech(sound(*parts))
+    assert start == pytest.approx(1.0 - LEAD, abs=2 * STEP)
+    assert end == pytest.approx(2.3 + TRAIL, abs=2 * STEP)
+
+
 def test_a_click_and_a_cough_far_from_the_speech_are_left_out() -> None:
     parts = ((0.3, 20), (0.05, 3000), (0.6, 20), (1.0, 3000), (0.6, 20), (0.12, 3000), (0.3, 20))
     start, end = find_speech(sound(*parts))
@@ -36,7 +64,9 @@ def test_times_do_not_drift_in_a_long_clip() -> None:
     assert [start, end] == pytest.approx([50 - LEAD, 55 + TRAIL], abs=2 * STEP)
 
 
-@pytest.mark.parametrize("parts", [((2.0, 0),), ((2.0, 20),), ((2.0, 3000),), ((0.005, 20),), ((2.0, 20), (0.1, 900))])
+@pytest.mark.parametrize(
+    "parts", [((2.0, 0),), ((2.0, 20),), ((2.0, 3000),), ((0.005, 20),), ((2.0, 20), (0.1, 900)), ((1.0, 0), (1.0, 20))]
+)
 def test_no_speech_is_a_reason(parts: tuple[tuple[float, float], ...]) -> None:
     with pytest.raises(CannotAlign) as reason:
         find_speech(sound(*parts))
