@@ -11,7 +11,7 @@ STEP_SAMPLES = 220  # per level
 STEP = STEP_SAMPLES / RATE  # seconds
 PRE_EMPHASIS = 0.97  # rooms hum, consonants hiss
 QUIETEST, LOUDEST = 10, 95  # percentiles of the levels: the room, and somebody speaking in it
-DIGITAL_SILENCE = 9.0  # dB; muted, gated or not there, with rounding (±1) at most: no room is that quiet
+DIGITAL_SILENCE = 2  # no sample is larger: muted, gated or not there, up to rounding; no room is that quiet
 EDGE = 2  # steps beside digital silence: partly muted, or faded
 QUIETEST_REAL = 1  # percentile of the levels that are neither
 SHARE = 0.35  # of the way from the room to the speech, in dB: above it is speech
@@ -32,7 +32,8 @@ def find_speech(samples: Samples) -> tuple[float, float]:
     if len(powers) == 0:
         raise CannotAlign("silence only", f"{len(samples) / RATE:.2f} s of sound")
     levels = _levels(powers)
-    room, loud = _room(levels, 10 * np.log10(powers) < DIGITAL_SILENCE), np.percentile(levels, LOUDEST)
+    peaks = np.abs(samples[: len(powers) * STEP_SAMPLES].astype(int)).reshape(-1, STEP_SAMPLES).max(1)
+    room, loud = _room(levels, peaks <= DIGITAL_SILENCE), np.percentile(levels, LOUDEST)
     if loud - room < CONTRAST:
         raise CannotAlign("silence only", f"nothing stands out by {CONTRAST:.0f} dB from the room's noise")
     edges = np.flatnonzero(np.diff(np.concatenate([[0], levels > room + SHARE * (loud - room), [0]])))
