@@ -164,7 +164,7 @@ class TrialFolder:
         way_out = "remove the file: the trial's rates stay in its journal, and what it read of each clip is lost"
         rows = list(read_jsonl(path, way_out))
         for number, row in enumerate(rows, 1):
-            texts = [row.get(key) for key in ("id", "reference", "ensemble")]
+            texts = [row.get("id"), row.get("reference"), row.get("ensemble", "")]
             if not _texts(texts) or not _texts(row.get("hypotheses")) or not row["hypotheses"]:
                 raise LipkdError(f"{path}, line {number}: not a row of predictions; {way_out}")
         return rows

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ TOP_LEVEL = {
     *("pyproject.toml", "constraints.txt", "Makefile", "README.md", ".gitignore"),
     *("LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"),
 }
+WITHOUT_CIRCLES = {"lipkd"}  # rooms whose modules and folders import one way
 LONGEST = 400  # lines; a longer file has two subjects
 
 
@@ -86,6 +87,66 @@ def test_the_learning_core_loads_no_stranger() -> None:
     loaded = set(json.loads(ran.stdout))
     assert {"lipkd", "torch"} <= loaded
     assert not loaded & (STRANGERS | ROOMS - {"lipkd"})
+
+
+def modules_of(room: str) -> dict[str, str]:
+    """Dotted name → source of a room's modules; its own `__init__`, which only offers what lies in it, is not one."""
+    names = {source: Path(source).with_suffix("").as_posix().replace("/", ".") for source in sources(room)}
+    return {name.removesuffix(".__init__"): source for source, name in names.items() if name != f"{room}.__init__"}
+
+
+def imported_modules(tree: ast.AST, known: Collection[str]) -> set[str]:
+    """The `known` modules that a piece of code imports at run time, wherever the import stands."""
+    for_types = {id(node) for branch in ast.walk(tree) if is_for_types(branch) for node in ast.walk(branch)}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and id(node) not in for_types:
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import) and id(node) not in for_types:
+            found |= {alias.name for alias in node.names}
+    return found & set(known)
+
+
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def circle(imports: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import each other, in order, the first of them again at the end; empty where there are none."""
+    done: set[str] = set()
+
+    def visit(name: str, above: list[str]) -> list[str]:
+        if name in above:
+            return [*above[above.index(name) :], name]
+        if name not in done:
+            for other in sorted(imports.get(name, ())):
+                if found := visit(other, [*above, name]):
+                    return found
+            done.add(name)
+        return []
+
+    return next((found for name in sorted(imports) if (found := visit(name, []))), [])
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}) == ["b", "d", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}}) == []
+
+
+@pytest.mark.parametrize("room", sorted(WITHOUT_CIRCLES))
+def test_imports_go_one_way(room: str) -> None:
+    """No circle of modules, not even through an import in a function, and none of a room's folders."""
+    modules = modules_of(room)
+    imports = {name: imported_modules(parse(source), modules) - {name} for name, source in modules.items()}
+    assert circle(imports) == []
+
+    def folder(name: str) -> str:
+        return ".".join(name.split(".")[:2])
+
+    folders: dict[str, set[str]] = {}
+    for name, others in imports.items():
+        folders.setdefault(folder(name), set()).update({folder(other) for other in others} - {folder(name)})
+    assert circle(folders) == []
 
 
 def test_the_top_level_holds_only_what_was_agreed() -> None:

@@ -7,7 +7,7 @@ taken within each turn. A machine that slows down half-way slows down both sides
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
@@ -27,6 +27,7 @@ from lipkd.model.gru import run_gru, run_packed
 from lipkd.model.lipnet import LipNet, network_shape
 from lipkd.text import LETTERS
 from lipkd.training.train import Trainer
+from lipkd.training.trial_data import build_data
 from lipkd.trial import TrialFolder
 
 FPS = 25.0
@@ -215,9 +216,10 @@ class _Replay:
 def _trainer(load: Load, store: Path, cohort: dict[str, Any], seed: int, folder: Path) -> Callable[[], object]:
     """What trains STEPS batches with the loop that trains trials."""
     name = f"{cohort['method']}-{seed}-{len(list(folder.iterdir()))}"
-    trainer = Trainer(step_config(load, store, cohort, seed), TrialFolder(folder / name))
-    trainer.reader = _Replay(trainer.reader)  # type: ignore[assignment]
-    return trainer._train_epoch
+    config = step_config(load, store, cohort, seed)
+    data = build_data(config)
+    replayed = replace(data, reader=_Replay(data.reader))  # type: ignore[arg-type]
+    return Trainer(config, replayed, TrialFolder(folder / name))._train_epoch
 
 
 def step_config(load: Load, store: Path, cohort: dict[str, Any], seed: int) -> TrialConfig:

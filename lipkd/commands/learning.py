@@ -45,15 +45,21 @@ def _train(arguments: argparse.Namespace) -> int:
             override(value, f"training.{field}={getattr(arguments, field)}")
     config = parse_config(value, str(arguments.config))
 
+    from lipkd.training.resolve import resolve
     from lipkd.training.train import fit  # torch, only now that the configuration is known to be good
 
+    config = resolve(config, str(arguments.config))
     folder = arguments.out or arguments.mlruns / "sweeps" / "single" / config.trial_name()
     print(f"trial {folder}", flush=True)
 
+    seconds: list[float] = []  # of the epochs of this start, which tell best how long the others take
+
     def report(epoch: int, metrics: dict[str, float]) -> None:
+        seconds.append(metrics["time/epoch_s"])
+        left = (config.training.epochs - epoch) * sum(seconds) / len(seconds)
         print(
             f"epoch {epoch}/{config.training.epochs}  loss {metrics['train/loss']:.3f}  wer {metrics['val/wer']:.3f}  "
-            f"cer {metrics['val/cer']:.3f}  {metrics['time/epoch_s']:.1f} s",
+            f"cer {metrics['val/cer']:.3f}  {metrics['time/epoch_s']:.1f} s, {time_left(left)} left",
             flush=True,
         )
 
@@ -61,6 +67,13 @@ def _train(arguments: argparse.Namespace) -> int:
     print(f"best: wer {metrics['best/wer']:.3f}, cer {metrics['best/cer']:.3f} (epoch {metrics['best/epoch']:.0f})")
     print(f"to see it in MLflow and in the dashboard: lipkd sync {folder} --mlruns {arguments.mlruns}")
     return 0
+
+
+def time_left(seconds: float) -> str:
+    """A time to wait, as exact as it can be known: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def override(value: Any, item: str) -> None:

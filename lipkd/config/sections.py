@@ -26,8 +26,8 @@ class DataConfig(Strict):
     `val_speakers` and `test_speakers`; `overlapped` holds out `val_clips` and `test_clips` clips of
     every speaker. `crop` (height, width) resizes the store's pictures, `zoom` shows their middle only
     (1/zoom of each side). Clips and speakers named in `exclude` take no part at all. `alphabet` `auto` stands for the
-    letters of the training transcripts. `parse_config` fills them in, and `digest`, which says what the store holds,
-    wherever it lies.
+    letters of the training transcripts. `resolve` (lipkd/training/resolve.py) fills them in, and `digest`, which says
+    what the store holds, wherever it lies.
     """
 
     store: str
@@ -117,7 +117,7 @@ class TrainingConfig(Strict):
 
     `init_from` is a trial folder or a checkpoint whose best peer is where the peers start, as far as layers fit
     (lipkd/training/init_from.py); all peers but the first mix in `init_spread` of their own fresh weights.
-    `parse_config` fills in `init_digest`, which says what the weights are, wherever they lie."""
+    `resolve` (lipkd/training/resolve.py) fills in `init_digest`, which says what the weights are, wherever they lie."""
 
     epochs: int = Field(100, ge=1, le=100_000)
     batch_size: int = Field(8, ge=1, le=4096)

@@ -24,7 +24,6 @@ from lipkd.config.sections import (
     Strict,
     TrainingConfig,
 )
-from lipkd.data.store import store_digest
 from lipkd.errors import LipkdError
 from lipkd.text import AUTO, Alphabet, letters
 
@@ -162,8 +161,8 @@ class TrialConfig(Strict):
         return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
     def signature(self) -> str:
-        """Eight hex digits of the identity, for names."""
-        return hashlib.sha256(self.identity().encode()).hexdigest()[:8]
+        """Twelve hex digits of `identity`, for names."""
+        return hashlib.sha256(self.identity().encode()).hexdigest()[:12]
 
     def trial_name(self) -> str:
         """A folder name that says what the trial is: method, peers, width, batch size, seed, signature."""
@@ -175,32 +174,9 @@ class TrialConfig(Strict):
 def parse_config(value: Any, where: str = "configuration") -> TrialConfig:
     """A TrialConfig from plain data; raises LipkdError with one sentence that names every bad field.
 
-    The digests of the clip store and of the weights to start from, if any, and the letters of an alphabet `auto` are
-    looked up; a configuration that has
-    them, such as every one on disk, can be read where store and weights are not. A store that is missing is no
-    error here.
+    It reads no file: what stands in the store and in other trials is filled in by lipkd/training/resolve.py.
     """
-    config = validate(TrialConfig, value, where)
-    if config.data.digest is None and (digest := store_digest(config.data.store)):
-        config = config.model_copy(update={"data": config.data.model_copy(update={"digest": digest})})
-    if config.data.alphabet == AUTO and config.data.digest is not None:
-        from lipkd.data.splits import training_letters  # which needs this package's sections
-
-        try:
-            characters = training_letters(config.data)
-        except LipkdError as error:
-            raise LipkdError(f"{where}: {error}") from error
-        content = config.to_json()
-        config = validate(TrialConfig, {**content, "data": {**content["data"], "alphabet": characters}}, where)
-    if config.training.init_from is None or config.training.init_digest is not None:
-        return config
-    from lipkd.training.init_from import weights_digest  # torch, for those alone who need it
-
-    try:
-        digest = weights_digest(config.training.init_from)
-    except LipkdError as error:
-        raise LipkdError(f"{where}: {error}") from error
-    return config.model_copy(update={"training": config.training.model_copy(update={"init_digest": digest})})
+    return validate(TrialConfig, value, where)
 
 
 def validate(model: type[Model], value: Any, where: str) -> Model:

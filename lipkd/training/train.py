@@ -26,22 +26,20 @@ from lipkd import checkpoint
 from lipkd.config.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.config.sections import TrainingConfig
 from lipkd.config.trial_config import MACHINE, Change, TrialConfig, differing_fields, parse_config
-from lipkd.data.loader import ClipReader
-from lipkd.data.splits import make_split
-from lipkd.data.store import ClipStore
 from lipkd.device import Usage, autocast, device_name, prepare_device
 from lipkd.errors import LipkdError
-from lipkd.evaluation.evaluate import Reading, decoding_options, keep_test_predictions, rates, read_clips
+from lipkd.evaluation.evaluate import Reading, keep_test_predictions, rates, read_clips
 from lipkd.files import remove_temporaries, write_atomic, write_json, write_jsonl
 from lipkd.lock import only_one
 from lipkd.model.cohort import Cohort
 from lipkd.model.cost import peer_costs
 from lipkd.provenance import start_entry
 from lipkd.seeds import generator
-from lipkd.text import Alphabet
 from lipkd.training.ema import averaged_copy, follow
 from lipkd.training.init_from import find_source, start_from
 from lipkd.training.optimizer import CohortOptimizer, learning_rate
+from lipkd.training.resolve import resolve
+from lipkd.training.trial_data import TrialData, build_data
 from lipkd.trial import Journal, TrialFolder
 
 OnReport = Callable[[int, dict[str, float]], None]
@@ -63,26 +61,30 @@ def fit(
     """Train the trial in folder `path`, or go on with it from its last checkpoint; with `until` only to that epoch,
     where it leaves a checkpoint and its state `running`.
 
-    `on_report(step, metrics)` is called after each new epoch, when journal and files are on disk; what it
-    raises ends the training and goes through to the caller. `on_note` hears what weights a trial starts from, when it
-    does so from another trial's. `command` is what `provenance.json` names as the cause, by default this process's
-    command line. `changes` are added to the schedule of `config`, which the trial began with. The values of the keys
-    that its schedule changes, and of those that are `watched`, are metrics of every epoch. Returns the last metrics.
-    Raises LipkdError for a configuration that doesn't fit its store, FloatingPointError when the loss is no longer
-    finite.
+    `on_report(step, metrics)` is called after each new epoch, when journal and files are on disk; what it raises ends
+    the training and goes through to the caller. `on_note` is given sentences for the user: how many clips there are,
+    the device, what weights a trial starts from. `command` is what `provenance.json` names as the cause, by default
+    this process's command line. `changes` are added to the schedule of `config`, which the trial began with. The values
+    of the keys that its schedule changes, and of those that are `watched`, are metrics of every epoch.
+
+    Returns the last metrics. Raises LipkdError for a configuration that doesn't fit its store, and leaves no folder
+    then; FloatingPointError when the loss or a weight is no longer finite.
     """
     folder = TrialFolder(path)
-    with only_one(folder.lock, f"trial {path}", wait=ORPHAN_S):
-        if _is_finished(folder, config):
-            write_json(folder.path / "config.json", config.to_json())  # its store may lie elsewhere now
-            return _last_metrics(folder)
+    config = resolve(config)
+    note = on_note or (lambda _: None)
+    if _is_finished(folder, config):
+        note("this trial has finished: nothing is left to train")
+        write_json(folder.path / "config.json", config.to_json())  # its store may lie elsewhere now
+        return _last_metrics(folder)
+    data = build_data(config)  # raises before there is a folder
+    with _no_empty_folder(path), only_one(folder.lock, f"trial {path}", wait=ORPHAN_S):
         remove_temporaries(folder.path / "checkpoints")
         remove_temporaries(folder.path / "predictions")
         remove_temporaries(folder.path, older_s=HOUR_S)  # a syncer and a driver write small files there
-        trainer = Trainer(config, folder, changes, watched)  # raises before anything but the lock is written
-        for note in trainer.notes():
-            if on_note:
-                on_note(note)
+        trainer = Trainer(config, data, folder, changes, watched)  # raises before anything but the lock is written
+        for text in trainer.notes():
+            note(text)
         with _recorded_state(folder):
             threads = torch.get_num_threads()
             folder.add_start(start_entry(trainer.epoch, device_name(trainer.device), threads, command))
@@ -117,6 +119,20 @@ def _changes(begun: TrialConfig, config: TrialConfig) -> set[str]:
 
 
 @contextlib.contextmanager
+def _no_empty_folder(path: Path) -> Iterator[None]:
+    """Leave no new folder behind that holds nothing but a lock, when a trial is refused."""
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield
+    except LipkdError:
+        if new and [file.name for file in path.iterdir()] == [TrialFolder(path).lock.name]:
+            TrialFolder(path).lock.unlink()
+            for folder in new:
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def _recorded_state(folder: TrialFolder) -> Iterator[None]:
     folder.set_state("running")
     try:
@@ -135,6 +151,7 @@ class Trainer:
     def __init__(
         self,
         config: TrialConfig,
+        data: TrialData,
         folder: TrialFolder,
         changes: Sequence[Change] = (),
         watched: Collection[str] = (),
@@ -145,22 +162,9 @@ class Trainer:
         self.folder = folder
         self.device = prepare_device(config.training)
         self.usage = Usage(self.device)
-        store = ClipStore.open(config.data.store)
-        if config.data.digest not in (None, store.meta["digest"]):
-            raise LipkdError(f"clip store {store.path}: holds other clips than when this was planned")
-        split = make_split(store, config.data)
-        by_id = {clip.id: clip for clip in store.clips}
-        self.train_clips = [by_id[i] for i in split.train]
-        self.val_clips = [by_id[i] for i in split.val]
-        self.options = decoding_options(config, (clip.text for clip in self.train_clips))
-        alphabet = Alphabet(config.data.alphabet)
-        words = sorted({alphabet.letters(word) for clip in self.train_clips for word, _, _ in clip.words})
-        vocabulary = {word: index for index, word in enumerate(words, 1)} if config.training.word_weight else {}
-        self.reader = ClipReader(store, alphabet, config.data.crop, vocabulary, config.data.zoom)
-        self.picture = (*self.reader.size, int(store.meta["channels"]))
-        cohort = Cohort(config, picture=self.picture, n_words=len(vocabulary))
-        self.cohort = cohort.to(self.device)
-        self.cost = deployed_cost(config, self.picture, store.clips[0].fps)
+        self.data = data
+        self.cohort = Cohort(config, picture=data.picture, n_words=len(data.vocabulary)).to(self.device)
+        self.cost = deployed_cost(config, data.picture, data.fps)
         begins = not folder.checkpoint("last").is_file()
         if begins and folder.reports():  # its checkpoint was removed: it trains again, and only as itself
             self._refuse_another(folder.config(), config)
@@ -175,7 +179,7 @@ class Trainer:
         if self.initial:
             write_json(folder.path / "init_report.json", self.initial)
         write_json(folder.path / "config.json", config.to_json())
-        write_json(folder.path / "split.json", {**split.to_json(), "store_digest": store.meta["digest"]})
+        write_json(folder.path / "split.json", data.split)
         self.journal = Journal(folder.journal)
 
     @property
@@ -185,6 +189,9 @@ class Trainer:
 
     def notes(self) -> Iterator[str]:
         """What is worth saying before training begins or goes on."""
+        clips = ", ".join(f"{len(self.data.split[part])} {part}" for part in ("train", "val", "test"))
+        begins = f"goes on after epoch {self.epoch}" if self.epoch else "begins"
+        yield f"{begins} on {device_name(self.device)}; clips: {clips}"
         if self.initial:
             yield self.initial["summary"]
         if gone := [step for step in range(1, self.epoch + 1) if step not in self.journal.steps]:
@@ -221,9 +228,9 @@ class Trainer:
         train_seconds = time.monotonic() - began
         reading = read_clips(
             self.averaged,
-            self.reader,
-            self.val_clips,
-            self.options,
+            self.data.reader,
+            self.data.val,
+            self.data.options,
             self.device,
         )
         self.epoch += 1
@@ -239,7 +246,7 @@ class Trainer:
             }
         metrics |= self.best | self.cost
         self._keep_predictions(reading, better=better)
-        metrics["time/clips_per_s"] = len(self.train_clips) / train_seconds
+        metrics["time/clips_per_s"] = len(self.data.train) / train_seconds
         metrics["time/epoch_s"] = time.monotonic() - began
         return metrics | self.usage.metrics()
 
@@ -253,9 +260,9 @@ class Trainer:
             generator(self.device, config.seed, "dropout", self.epoch, index) for index in range(len(self.cohort.peers))
         ]
         sums: dict[str, list[Tensor]] = defaultdict(list)
-        steps = math.ceil(len(self.train_clips) / training.batch_size)
-        batches = self.reader.training(
-            self.train_clips,
+        steps = math.ceil(len(self.data.train) / training.batch_size)
+        batches = self.data.reader.training(
+            self.data.train,
             seed=config.seed,
             epoch=self.epoch,
             batch_size=training.batch_size,
@@ -277,7 +284,7 @@ class Trainer:
                 follow(self.averaged, self.cohort, training.ema, step)
             for name, value in losses.terms.items():
                 sums[name].append(value * len(batch.clips))
-        means = {name: float(torch.stack(values).sum()) / len(self.train_clips) for name, values in sums.items()}
+        means = {name: float(torch.stack(values).sum()) / len(self.data.train) for name, values in sums.items()}
         weights = self.cohort.state_dict().items()
         bad = [name for name, value in means.items() if not math.isfinite(value)]
         bad += [name for name, tensor in weights if tensor.is_floating_point() and not tensor.isfinite().all()]
@@ -295,7 +302,7 @@ class Trainer:
         write_jsonl(self.folder.predictions("last"), reading.rows)
         if better:
             write_jsonl(self.folder.predictions("best"), reading.rows)
-            header = {"alphabet": self.reader.alphabet.characters}
+            header = {"alphabet": self.data.reader.alphabet.characters}
             write_atomic(self.folder.posteriors, lambda temporary: save_file(reading.posteriors, temporary, header))
             deployed = {f"model/{name}": value for name, value in self.averaged.inference_state().items()}
             checkpoint.save(self.folder.checkpoint("best"), deployed, self._info())
@@ -314,7 +321,7 @@ class Trainer:
         return {
             "epoch": self.epoch,
             "best": self.best,
-            "picture": list(self.picture),
+            "picture": list(self.data.picture),
             "config": self.scheduled.to_json(),
         }
 
@@ -324,7 +331,7 @@ class Trainer:
         source = find_source(str(training.init_from))
         if source.digest != training.init_digest:
             raise LipkdError(f"training.init_from = {training.init_from}: has other weights than when this was planned")
-        return start_from(source, self.cohort, self.config, self.picture)
+        return start_from(source, self.cohort, self.config, self.data.picture)
 
     def _refuse_another(self, begun: TrialConfig, config: TrialConfig) -> None:
         if changed := _changes(begun, config):

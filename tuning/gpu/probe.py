@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,15 @@ def answer(request: Request) -> Answer:
 def measure(config: TrialConfig) -> float:
     """MiB that a trial takes at its peak: two steps of training and one of reading, on the longest clips."""
     from lipkd.training.train import Trainer
+    from lipkd.training.trial_data import build_data
     from lipkd.trial import TrialFolder
 
     with tempfile.TemporaryDirectory(prefix="lipkd-probe-") as folder:
         cuda.begin()
-        trainer = Trainer(demanding(config), TrialFolder(Path(folder)))
-        size = config.training.batch_size
-        trainer.train_clips = longest(trainer.train_clips, STEPS * size)
-        trainer.val_clips = longest(trainer.val_clips, size)
-        trainer.run(None)
+        hardest = demanding(config)
+        data, size = build_data(hardest), config.training.batch_size
+        short = replace(data, train=longest(data.train, STEPS * size), val=longest(data.val, size))
+        Trainer(hardest, short, TrialFolder(Path(folder))).run(None)
         return cuda.peak_mb()
 
 

@@ -7,12 +7,13 @@ the second of which counts; its time and its files, stretched to all clips and a
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 from lipkd.config.trial_config import TrialConfig
 from lipkd.training.train import Trainer
+from lipkd.training.trial_data import build_data
 from lipkd.trial import TrialFolder
 from tuning.plan.planner import Planned
 
@@ -95,10 +96,10 @@ def calibrate(config: TrialConfig) -> Cost:
     longer = config.model_copy(update={"training": config.training.model_copy(update={"epochs": EPOCHS + 1})})
     with tempfile.TemporaryDirectory(prefix="lipkd-estimate-") as path:
         folder = TrialFolder(Path(path))
-        trainer = Trainer(longer, folder)
-        train, val = len(trainer.train_clips), len(trainer.val_clips)
-        trainer.train_clips = trainer.train_clips[: 2 * config.training.batch_size]
-        trainer.val_clips = trainer.val_clips[: config.training.batch_size]
+        data = build_data(longer)
+        size = config.training.batch_size
+        short = replace(data, train=data.train[: 2 * size], val=data.val[:size])
+        trainer = Trainer(longer, short, folder)
         found: list[dict[str, float]] = []
 
         def report(step: int, metrics: dict[str, float]) -> None:
@@ -110,9 +111,9 @@ def calibrate(config: TrialConfig) -> Cost:
             trainer.run(report)
         except _Enough:
             metrics = found[-1]
-        short = len(trainer.train_clips) / metrics["time/clips_per_s"]
-        stretched = val / len(trainer.val_clips)
-        epoch_s = train / metrics["time/clips_per_s"] + (metrics["time/epoch_s"] - short) * stretched
+        train_s = len(short.train) / metrics["time/clips_per_s"]
+        stretched = len(data.val) / len(short.val)
+        epoch_s = len(data.train) / metrics["time/clips_per_s"] + (metrics["time/epoch_s"] - train_s) * stretched
         checkpoints = _bytes(folder.path / "checkpoints")
         predictions = round(_bytes(folder.path / "predictions") * stretched)
         best = folder.checkpoint("best").stat().st_size

@@ -15,6 +15,7 @@ from lipkd.data.splits import make_split
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.text import Alphabet
+from lipkd.training.resolve import resolve
 from tuning.plan.space import Point, corners, draw, size, values_at
 from tuning.plan.sweep_config import SweepConfig
 
@@ -70,10 +71,14 @@ class Planner:
             content["seed"] = seed
         self._settle(content)
         try:
-            config = parse_config(content, f"{self.where}, space" if values else f"{self.where}, trial")
+            config = self._resolved(content, f"{self.where}, space" if values else f"{self.where}, trial")
         except LipkdError as error:
             raise self._blame(error) from error
         return Planned(config.trial_name(), config, values)
+
+    @staticmethod
+    def _resolved(content: Any, where: str) -> TrialConfig:
+        return resolve(parse_config(content, where), where)
 
     def _settle(self, content: dict[str, Any]) -> None:
         """Workers have another working folder, and their threads follow from the resources."""
@@ -89,7 +94,7 @@ class Planner:
     def _blame(self, error: LipkdError) -> LipkdError:
         """An error that the trial section has without any space is its own."""
         try:
-            parse_config(self.sweep.trial, f"{self.where}, space")
+            self._resolved(self.sweep.trial, f"{self.where}, space")
         except LipkdError as alone:
             if str(alone) == str(error):
                 return LipkdError(str(error).replace(", space", ", trial", 1))

@@ -53,7 +53,7 @@ def test_a_step_trains_on_the_same_batches_again_with_distillation() -> None:
 
     def watched(trainer: Trainer) -> dict[str, float]:
         metrics = fit_losses(trainer)
-        replay = trainer.reader
+        replay = trainer.data.reader
         assert isinstance(replay, measure._Replay)
         seen.append([id(batch) for batch in replay.batches])
         weights.append(metrics.get("train/distill_weight", 0.0))

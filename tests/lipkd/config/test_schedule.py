@@ -11,7 +11,9 @@ from lipkd.config.trial_config import MAY_CHANGE, PARTS, Change, TrialConfig, pa
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.training.optimizer import learning_rate
+from lipkd.training.resolve import resolve
 from lipkd.training.train import Trainer, fit
+from lipkd.training.trial_data import build_data
 from lipkd.trial import TrialFolder
 from tests.measured import numbers
 
@@ -22,7 +24,7 @@ def config_of(store: ClipStore, **parts: Any) -> TrialConfig:
     data = {"store": str(store.path), "scenario": "unseen", "val_speakers": ["cleo"]}
     training = {"epochs": 4, "batch_size": 4, "threads": 1, **parts.pop("training", {})}
     network = {"name": "lipnet-128", "width": 0.05}
-    return parse_config({"data": data, "network": network, "training": training, **parts})
+    return resolve(parse_config({"data": data, "network": network, "training": training, **parts}))
 
 
 def test_what_holds_when() -> None:
@@ -135,4 +137,4 @@ def test_a_checkpoint_of_another_schedule_is_refused(tiny_store: ClipStore, tmp_
     config = config_of(tiny_store)
     fit(config, tmp_path, until=2)
     with pytest.raises(LipkdError, match="was begun with another schedule"):
-        Trainer(config, TrialFolder(tmp_path), changes=[Change(after=2, values={RATE: 1e-3})])
+        Trainer(config, build_data(config), TrialFolder(tmp_path), changes=[Change(after=2, values={RATE: 1e-3})])

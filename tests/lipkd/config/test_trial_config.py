@@ -75,7 +75,7 @@ def test_a_new_field_leaves_old_signatures_as_they_were() -> None:
         augment={"time_masks": 1},
     )
     two = config(cohort={"method": "attention", "peers": 2})
-    assert [c.signature() for c in (config(), two, rich)] == ["b3f1b48f", "a4a59bdf", "409e2218"]
+    assert [c.signature() for c in (config(), two, rich)] == ["b3f1b48f0e2b", "a4a59bdf3d90", "409e2218eea3"]
     assert config(cohort={"peers": 2, "start_share": 0.4}).signature() != config(cohort={"peers": 2}).signature()
 
 

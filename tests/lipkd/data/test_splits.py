@@ -9,6 +9,7 @@ from lipkd.data.splits import make_split
 from lipkd.data.store import ClipStore, StoreWriter
 from lipkd.errors import LipkdError
 from lipkd.text import LETTERS
+from lipkd.training.resolve import resolve
 
 
 def data(**fields: object) -> DataConfig:
@@ -73,19 +74,20 @@ def accented(tmp_path: Path) -> ClipStore:
 
 def test_auto_takes_the_letters_of_the_training_clips_and_the_trial_keeps_them(accented: ClipStore) -> None:
     data = {"store": str(accented.path), "scenario": "unseen", "val_speakers": ["ben"], "alphabet": "auto"}
-    config = parse_config({"data": data})
+    config = resolve(parse_config({"data": data}))
     assert config.data.alphabet == " cehnoprèé"
-    assert parse_config(config.to_json()) == config
-    assert config.signature() != parse_config({"data": {**data, "alphabet": LETTERS}}).signature()
+    assert resolve(parse_config(config.to_json())) == parse_config(config.to_json()) == config
+    assert config.signature() != resolve(parse_config({"data": {**data, "alphabet": LETTERS}})).signature()
 
 
 def test_auto_refuses_held_out_letters_that_nobody_teaches(accented: ClipStore) -> None:
     data = {"store": str(accented.path), "scenario": "unseen", "val_speakers": ["ada"], "alphabet": "auto"}
-    assert parse_config({"data": {**data, "exclude": ["ada/0"]}}).data.alphabet == " cehnopré"  # è folds to e
+    config = resolve(parse_config({"data": {**data, "exclude": ["ada/0"]}}))
+    assert config.data.alphabet == " cehnopré"  # è folds to e
     with StoreWriter(accented.path.with_name("z"), height=16, width=16, channels=3) as writer:
         for speaker, text in (("ada", "zero"), ("ben", "ore")):
             frames = np.full((12, 16, 16, 3), 9, np.uint8)
             writer.add(frames, id=f"{speaker}/1", speaker=speaker, fps=25, text=text, words=[], source="x.mp4")
         store = writer.close()
     with pytest.raises(LipkdError, match=r"trial: data\.alphabet 'auto': clip ada/1, which is held out, has 'z'"):
-        parse_config({"data": {**data, "store": str(store.path)}}, "trial")
+        resolve(parse_config({"data": {**data, "store": str(store.path)}}), "trial")

@@ -32,7 +32,9 @@ def test_a_finished_trial_stays_finished(tiny_store: ClipStore, tmp_path: Path) 
             assert (tmp_path / name).read_bytes() == before and folder.state()["state"] == "finished"
     for name in ("best", "last"):
         (tmp_path / "checkpoints" / f"{name}.safetensors").unlink()
-        assert fit(config, tmp_path) == metrics
+        notes: list[str] = []
+        assert fit(config, tmp_path, on_note=notes.append) == metrics
+        assert notes == ["this trial has finished: nothing is left to train"]
     with pytest.raises(LipkdError, match=r"was begun with another training\.epochs"):
         fit(config_of(tiny_store, training={"epochs": 3, "batch_size": 8}), tmp_path)
     assert folder.journal.read_bytes() == journal
@@ -66,7 +68,8 @@ def test_a_trial_goes_on_without_a_line_of_its_journal(tiny_store: ClipStore, tm
         folder.journal.write_bytes(rest)
     notes: list[str] = []
     fit(config, folder.path, on_note=notes.append)
-    assert notes == [f"{folder.journal} has no line for epoch 2: the trial's curves lack it"]
+    assert notes[0] == "goes on after epoch 2 on cpu; clips: 12 train, 6 val, 0 test"
+    assert notes[1:] == [f"{folder.journal} has no line for epoch 2: the trial's curves lack it"]
     assert [report.step for report in folder.reports()] == [1, 3, 4]
     found = [of_the_training(report.metrics) for report in folder.reports()]
     assert found == [n for step, n in enumerate(numbers(whole), 1) if step != 2]

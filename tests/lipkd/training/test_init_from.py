@@ -14,6 +14,7 @@ from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.model.cohort import Cohort
 from lipkd.training.init_from import find_source, start_from
+from lipkd.training.resolve import resolve
 from lipkd.training.train import fit
 from lipkd.trial import TrialFolder
 
@@ -137,12 +138,12 @@ def test_the_signature_knows_the_weights_and_not_where_they_lie(
     tiny_store: ClipStore, given: Path, tmp_path: Path
 ) -> None:
     def config(path: Path, **parts: Any) -> TrialConfig:
-        return parse_config(value_of(tiny_store, training={"init_from": str(path)}, **parts))
+        return resolve(parse_config(value_of(tiny_store, training={"init_from": str(path)}, **parts)))
 
     shutil.copytree(given, tmp_path / "copy")
     first, copy = config(given), config(tmp_path / "copy")
     assert first.training.init_digest == find_source(str(given)).digest
-    assert first.signature() == copy.signature() != parse_config(value_of(tiny_store)).signature()
+    assert first.signature() == copy.signature() != resolve(parse_config(value_of(tiny_store))).signature()
     tensors, info = checkpoint.load(tmp_path / "copy" / "checkpoints" / "best.safetensors")
     name = f"model/peers.{find_source(str(given)).peer}.output.bias"
     checkpoint.save(tmp_path / "copy" / "checkpoints" / "best.safetensors", {**tensors, name: tensors[name] + 1}, info)
@@ -153,9 +154,9 @@ def test_the_signature_knows_the_weights_and_not_where_they_lie(
     shutil.rmtree(tmp_path / "copy")
     assert parse_config(copy.to_json()).signature() == first.signature()
     spread = {"init_from": str(given), "init_spread": 0.5}
-    assert parse_config(value_of(tiny_store, training=spread)).signature() == first.signature()
+    assert resolve(parse_config(value_of(tiny_store, training=spread))).signature() == first.signature()
     two = [
-        parse_config(value_of(tiny_store, training=t, cohort={"peers": 2}))
+        resolve(parse_config(value_of(tiny_store, training=t, cohort={"peers": 2})))
         for t in (spread, {**spread, "init_spread": 0.1})
     ]
     assert two[0].signature() != two[1].signature()
@@ -166,20 +167,20 @@ def test_a_trial_starts_from_another_and_resumes_without_it(tiny_store: ClipStor
     notes: list[str] = []
     shutil.copytree(given, source)
     training = {"init_from": str(source), "epochs": 2, "ema": 0.5}
-    config = parse_config(value_of(tiny_store, cohort={"method": "dml", "peers": 2}, training=training))
+    config = resolve(parse_config(value_of(tiny_store, cohort={"method": "dml", "peers": 2}, training=training)))
 
     def stop(step: int, _: dict[str, float]) -> None:
         raise KeyboardInterrupt
 
     fit(config, tmp_path / "whole", on_note=notes.append)
-    assert len(notes) == 1 and "30, 30 of 30 tensors taken over" in notes[0]
+    assert len(notes) == 2 and "30, 30 of 30 tensors taken over" in notes[1]
     report = json.loads((tmp_path / "whole" / "init_report.json").read_text())
-    assert report["digest"] == config.training.init_digest and report["summary"] == notes[0]
+    assert report["digest"] == config.training.init_digest and report["summary"] == notes[1]
     with pytest.raises(KeyboardInterrupt):
         fit(config, tmp_path / "parts", on_report=stop)
     shutil.rmtree(source)
     fit(config, tmp_path / "parts", on_note=notes.append)
-    assert len(notes) == 1
+    assert len(notes) == 3 and notes[2].startswith("goes on after epoch 1 on cpu")
     one, other = (checkpoint.load(tmp_path / n / "checkpoints" / "last.safetensors")[0] for n in ("whole", "parts"))
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
@@ -193,7 +194,7 @@ def test_a_source_that_is_not_there_is_one_sentence(tiny_store: ClipStore, tmp_p
         ("no.safetensors", "not a checkpoint of lipkd"),
     ):
         with pytest.raises(LipkdError, match=rf"training.init_from = .*{name}: .*{sentence}") as caught:
-            parse_config(value_of(tiny_store, training={"init_from": str(tmp_path / name)}))
+            resolve(parse_config(value_of(tiny_store, training={"init_from": str(tmp_path / name)})))
         assert "\n" not in str(caught.value)
     with pytest.raises(LipkdError, match="which is missing"):
-        parse_config(value_of(tiny_store, training={"init_digest": "0" * 16}))
+        resolve(parse_config(value_of(tiny_store, training={"init_digest": "0" * 16})))

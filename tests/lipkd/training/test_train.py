@@ -263,9 +263,8 @@ def test_refusals_come_before_anything_is_written(tiny_store: ClipStore, tmp_pat
     ]
     for config, sentence in cases:
         with pytest.raises(LipkdError, match=sentence):
-            fit(config, tmp_path / "trial")
-        folder = TrialFolder(tmp_path / "trial")
-        assert [path for path in folder.path.iterdir() if path != folder.lock] == []
+            fit(config, tmp_path / "runs" / "trial")
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_not_continued_with_another_configuration(tiny_store: ClipStore, tmp_path: Path) -> None:

@@ -81,8 +81,8 @@ def test_two_steps_on_the_longest_clips(
 
     def watched(self: Trainer) -> dict[str, float]:
         metrics = train(self)
-        frames = [clip.n_frames for clip in self.train_clips]
-        seen.append((frames, len(self.val_clips), metrics["train/distill_weight"]))
+        frames = [clip.n_frames for clip in self.data.train]
+        seen.append((frames, len(self.data.val), metrics["train/distill_weight"]))
         return metrics
 
     monkeypatch.setattr(Trainer, "_train_epoch", watched)
