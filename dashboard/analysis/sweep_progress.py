@@ -11,6 +11,7 @@ OVER = ("finished", "stopped", "failed", "abandoned")
 COMPLETE = ("finished", "stopped")  # with all of its results
 MOST_CHECKED = 10  # sweeps
 NAMED = 5  # abandoned trials
+SINGLE = "single"  # the sweep that holds all trials of `lipkd train`
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,9 @@ def may_change(sweep: Sweep, trials: Sequence[Trial]) -> bool:
 
 def initial_sweep(sweeps: Sequence[Sweep], trials_of: Callable[[Sweep], Sequence[Trial]]) -> Sweep:
     """The sweep that the pages open first, of one or more with the latest first: the latest in which a trial has ended
-    with a result, else the latest with any result, else the latest."""
+    with a result, else the latest with any result, else the latest. Single trials (`lipkd train`) only where there is
+    nothing else."""
+    sweeps = [sweep for sweep in sweeps if sweep.name != SINGLE] or sweeps
     any_result = None
     for sweep in sweeps[:MOST_CHECKED]:
         states = {trial.state for trial in trials_of(sweep) if trial.best_epoch is not None}

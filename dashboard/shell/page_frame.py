@@ -39,6 +39,7 @@ def show(title: str, body: Callable[[], None]) -> None:
     """Draw a page; wrong input is reported in a sentence, a fault of ours in the server's log."""
     st.html(STYLE)
     st.title(title)
+    notice = st.container()
     if st.session_state.get(query_params.PAGE) != title:
         st.session_state.pop(PRIVATE, None)
     with query_params.address(title):
@@ -52,6 +53,10 @@ def show(title: str, body: Callable[[], None]) -> None:
         except Exception:
             log.exception("the page %s failed", title)
             st.error("This page failed, which is a fault of lipkd; the dashboard's terminal says more.")
+    if unknown := [f"{key}={value}" for key, values in query_params.unknown_values().items() for value in values]:
+        sentence = f"The address asks for {', '.join(unknown)}, which is not here: this page shows something else."
+        notice.warning(plain(sentence), icon=":material/link_off:")
+    st.set_page_config(page_title=" · ".join(filter(None, [title, st.session_state.get("sweep"), "lipkd"])))
 
 
 def tracking_uri() -> str:

@@ -17,6 +17,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 KEPT, SENT, DRAWN, PAGE = "links kept", "links sent", "links drawn", "links page"
+UNKNOWN, WARNED = "links unknown", "links warned"
 Values = dict[str, list[str]]
 LONGEST_TEXT = 200
 
@@ -28,12 +29,22 @@ def address(page: str) -> Iterator[None]:
     if state.get(PAGE) != page:
         _leave_widgets()
         state[PAGE] = page
-    state[DRAWN] = {}
+    state.setdefault(KEPT, {})
+    state.setdefault(SENT, {})
+    state[DRAWN], state[UNKNOWN] = {}, {}
     yield
     wanted: Values = {key: values for key, values in state[DRAWN].items() if values}
     if wanted != {key: st.query_params.get_all(key) for key in st.query_params}:
         st.query_params.from_dict(wanted)
+    if state[UNKNOWN] or state.get(WARNED, (None,))[0] != wanted:  # it stays until the reader chooses something
+        state[WARNED] = (wanted, state[UNKNOWN])
     state[SENT] = wanted
+
+
+def unknown_values() -> Values:
+    """After a page, by their keys: the values that its address named and that are not among the options."""
+    found: Values = st.session_state.get(WARNED, (None, {}))[1]
+    return found
 
 
 def _leave_widgets() -> None:
@@ -48,6 +59,7 @@ def select(
     place: DeltaGenerator, label: str, options: Sequence[str], *, key: str, default: str | None, **more: Any
 ) -> str | None:
     """A menu; with `default` None it can be left empty."""
+    _note_unknown(key, options)
     _seed(key, options, [default] if default else [], many=False)
     return _keep(key, place.selectbox(label, options, key=key, index=0 if default else None, **more))
 
@@ -75,6 +87,7 @@ def several(
     **more: Any,
 ) -> list[str]:
     """Any number of options; `default` is what is chosen at first."""
+    _note_unknown(key, options)
     _seed(key, options, list(default), many=True)
     values: list[str] = place.multiselect(label, options, key=key, **more)
     _record(key, values)
@@ -106,6 +119,13 @@ def text(place: DeltaGenerator, label: str, *, key: str, **more: Any) -> str:
     return _keep(key, place.text_input(label, key=key, max_chars=LONGEST_TEXT, **more)) or ""
 
 
+def _note_unknown(key: str, options: Collection[str]) -> None:
+    """Remember what a link asks for and what is not there, so that the page can say so."""
+    requested = _requested(key)
+    if missing := [value for value in requested if value not in set(options)]:
+        st.session_state[UNKNOWN][key] = missing
+
+
 def _seed(key: str, options: Sequence[str], default: list[str], *, many: bool) -> None:
     """Put the value that counts into the session, before the widget is drawn."""
     state = st.session_state
@@ -123,12 +143,18 @@ def _seed(key: str, options: Sequence[str], default: list[str], *, many: bool) -
 def _counting(key: str) -> list[str] | None:
     """The values that the reader, the address or the session ask for; None when none of them does."""
     state = st.session_state
-    kept: list[str] | None = state.setdefault(KEPT, {}).get(key)
-    requested = st.query_params.get_all(key)
-    touched = key in state and _listed(state[key]) != kept
-    if requested and not touched and requested != state.setdefault(SENT, {}).get(key):
+    if requested := _requested(key):
         return requested
+    kept: list[str] | None = state[KEPT].get(key)
     return _listed(state[key]) if key in state else kept
+
+
+def _requested(key: str) -> list[str]:
+    """What the address asks for, if it was not written by this session and the reader has not chosen otherwise."""
+    state = st.session_state
+    requested = st.query_params.get_all(key)
+    touched = key in state and _listed(state[key]) != state[KEPT].get(key)
+    return [] if touched or requested == state[SENT].get(key) else requested
 
 
 def _keep(key: str, value: str | None) -> str | None:

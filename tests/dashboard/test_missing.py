@@ -30,6 +30,20 @@ def test_a_dead_server_is_one_sentence(page: str, monkeypatch: pytest.MonkeyPatc
     assert said(app).startswith("MLflow at http://127.0.0.1:1 cannot be read")
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_to_what_is_not_there_says_so(page: str, tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, page, monkeypatch, sweep="nope")
+    assert "The address asks for sweep=nope, which is not here: this page shows something else." in said(app)
+    assert chosen(app, "sweep") == "later"
+    other = opened(tracking, page, monkeypatch, sweep="demo")
+    assert "The address asks for" not in said(other)
+
+
+def test_a_link_to_trials_of_another_sweep_says_so(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(tracking, "compare", monkeypatch, sweep="later", trials=["attention-p2-w1"])
+    assert "trials=attention-p2-w1, which is not here" in said(app)
+
+
 def test_started_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "start the dashboard with `lipkd dashboard`" in said(opened(None, "leaderboard", monkeypatch))
 

@@ -61,4 +61,7 @@ def test_the_sweep_that_is_opened_has_a_result() -> None:
     }
     assert initial_sweep(sweeps, lambda sweep: trials[sweep.run_id]).run_id == "over"
     assert initial_sweep(sweeps[:2], lambda sweep: trials[sweep.run_id]).run_id == "going"
+    single = dataclasses.replace(SWEEP, run_id="over", name="single")
+    assert initial_sweep([single, *sweeps[:2]], lambda sweep: trials[sweep.run_id]).run_id == "going"
+    assert initial_sweep([single], lambda sweep: trials[sweep.run_id]) is single
     assert initial_sweep(sweeps[:1], lambda sweep: trials[sweep.run_id]).run_id == "latest"

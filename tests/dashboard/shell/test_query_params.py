@@ -13,6 +13,7 @@ def script(page: str, options: list[str]) -> None:
         query_params.select(place, "One", options, key="one", default=options[0])
         query_params.select(place, "Free", options, key="free", default=None)
         query_params.several(place, "Many", options, key="many", default=options[:2])
+    st.text(str(query_params.unknown_values()))
 
 
 def app(page: str = "P", options: tuple[str, ...] = ("x", "y", "z"), **query: str | list[str]) -> AppTest:
@@ -42,6 +43,14 @@ def test_what_is_no_option_does_not_count() -> None:
     made = app(one="<script>", free="../..", many=["z", "nonsense"])
     assert values(made) == ("x", None, ["z"])
     assert made.query_params == {"one": "x", "many": "z"}
+
+
+def test_what_a_link_asks_for_in_vain_is_known_until_the_reader_chooses() -> None:
+    made = app(one="y", free="gone", many=["z", "nonsense"])
+    assert made.text[0].value == "{'free': ['gone'], 'many': ['nonsense']}"
+    assert made.run().text[0].value == "{'free': ['gone'], 'many': ['nonsense']}"
+    assert made.selectbox(key="one").set_value("z").run().text[0].value == "{}"
+    assert app(one="y").text[0].value == app().text[0].value == "{}"
 
 
 def test_the_reader_overrules_the_link() -> None:
