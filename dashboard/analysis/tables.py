@@ -1,6 +1,7 @@
 """Rows of the pages' tables, plain dicts: which columns a table has is decided and tested here."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dashboard.analysis.matched_pairs import Gain
@@ -9,6 +10,26 @@ from dashboard.tracking.records import Prediction, Trial
 from lipkd.evaluation.matching import differing
 
 METHOD = "cohort.method"
+DIGEST = re.compile(r"[0-9a-f]{8,12}")  # at the end of a trial's name
+
+
+def short_names(trials: Sequence[Trial]) -> dict[str, str]:
+    """Per run id the trial's name without the parts that all names share, and without the digest at its end where the
+    rest is unique: columns say them already. Whole names where the short ones would not tell the trials apart."""
+    parts = {trial.run_id: trial.name.split("-") for trial in trials}
+    without = {run_id: own[:-1] if DIGEST.fullmatch(own[-1]) else own for run_id, own in parts.items()}
+    for names in (without, parts):
+        shared = set.intersection(*map(set, names.values())) if len(names) > 1 else set()
+        short = {run_id: "-".join(part for part in own if part not in shared) for run_id, own in names.items()}
+        if all(short.values()) and len(set(short.values())) == len(short):
+            return short
+    return {trial.run_id: trial.name for trial in trials}
+
+
+def short_label(labels: Mapping[str, Trial]) -> Callable[[str], str]:
+    """How a menu of trials writes their labels: short, where labels are the whole names."""
+    short = short_names(list(labels.values()))
+    return lambda label: short[labels[label].run_id] if labels[label].name == label else label
 
 
 def leaderboard_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dashboard.analysis.matched_pairs import width_value
+from dashboard.analysis.series import series_of
 from dashboard.tracking.records import Trial
 
 TIME = "training time, min"
@@ -15,11 +16,14 @@ def cost_rows(trials: Sequence[Trial], cost: str) -> list[dict[str, Any]]:
     """
     found = [(COSTS[cost](t), t) for t in trials if t.best_wer is not None and t.state != "running"]
     points = sorted(((value, t.best_wer or 0.0, t) for value, t in found if value is not None), key=lambda p: p[:2])
+    series = series_of([trial for *_, trial in points])
     rows, lowest = [], float("inf")
     for value, wer, trial in points:
         front = wer < lowest
         lowest = min(wer, lowest)
-        rows.append({"trial": trial.name, "group": trial.group, "cost": value, "WER": 100 * wer, "front": front})
+        own = series[trial.run_id]
+        named = {"trial": trial.name, "group": own.group, "variant": own.variant, "series": own.label}
+        rows.append(named | {"cost": value, "WER": 100 * wer, "front": front})
     return rows
 
 

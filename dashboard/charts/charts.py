@@ -11,7 +11,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.analysis.matched_pairs import Gain, groups, width_value
+from dashboard.analysis.matched_pairs import Gain, groups
+from dashboard.analysis.series import Series, series_of
+from dashboard.charts import legend
 from dashboard.charts.contrast import blended, readable_on
 from dashboard.errors.confusions import VISEME_OF, Confusion
 from dashboard.tracking.records import Curve, Trial
@@ -22,7 +24,8 @@ TOUCHED_EPOCHS = 60  # about, of a curve
 MOST_ELEMENTS = 200  # marks of a chart that are elements of the page
 LIGHT_GROUND, DARK_GROUND = "#ffffff", "#15181c"  # of a page, as in .streamlit/config.toml
 FAINTEST = 0.15  # how much of its ground the cell of the rarest confusion covers, at least
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 3])
+MOST_TICKS = 8  # of an axis, about
+FROM_ZERO = alt.Scale(zero=True, nice=True, domainMin=0)  # of a rate or a cost: there is nothing below
 
 
 def group_colours(trials: Sequence[Trial]) -> dict[str, str]:
@@ -34,15 +37,15 @@ def group_colours(trials: Sequence[Trial]) -> dict[str, str]:
 
 
 def by_group(data: pd.DataFrame, colours: Mapping[str, str], symbol: str) -> alt.Color:
-    """Colour says the group; only the groups that are drawn stand in the legend."""
+    """Colour says the group; only the groups that are drawn are in the legend."""
     drawn = set(data["group"].unique())
     there = [name for name in colours if name in drawn]
     scale = alt.Scale(domain=there, range=[colours[name] for name in there])
     # As many beside each other as there is room for: Vega does not break a legend, and a phone would cut it off.
     wide = 40 + 7 * max(map(len, there), default=0)
     columns = alt.ExprRef(f"max(1, floor(width / {wide}))")
-    legend = alt.Legend(title=None, orient="top", symbolType=symbol, symbolOpacity=1, columns=columns)
-    return alt.Color("group:N", scale=scale, legend=legend)
+    beside = alt.Legend(title=None, orient="top", symbolType=symbol, symbolOpacity=1, columns=columns)
+    return alt.Color("group:N", scale=scale, legend=beside)
 
 
 def tooltips(*fields: str, **arguments: Any) -> list[alt.Tooltip]:
@@ -52,12 +55,13 @@ def tooltips(*fields: str, **arguments: Any) -> list[alt.Tooltip]:
 
 def curve_rows(trials: Sequence[Trial], curves: Sequence[Curve], factor: float) -> list[dict[str, Any]]:
     """A row per epoch and trial; `value` is multiplied by `factor`, `best` marks the trial's best epoch."""
-    by_id = {trial.run_id: trial for trial in trials}
+    by_id, series = {trial.run_id: trial for trial in trials}, series_of(trials)
     return [
         {
             "trial": by_id[curve.run_id].name,
             "group": by_id[curve.run_id].group,
-            "width": by_id[curve.run_id].width,
+            "variant": series[curve.run_id].variant,
+            "series": series[curve.run_id].label,
             "epoch": step,
             "value": factor * value,
             "best": step == by_id[curve.run_id].best_epoch,
@@ -70,28 +74,20 @@ def curve_rows(trials: Sequence[Trial], curves: Sequence[Curve], factor: float) 
 def learning_curves(
     rows: Sequence[dict[str, Any]], colours: Mapping[str, str], title: str, height: int = 390
 ) -> alt.LayerChart:
-    """Lines over epochs: colour says the group, dashes the width, a dot the best epoch."""
-    data = pd.DataFrame(rows, columns=["trial", "group", "width", "epoch", "value", "best"])
-    widths = sorted(data["width"].unique(), key=width_value, reverse=True)
-    dash: Any = alt.value(DASHES[0])
-    if len(widths) > 1:
-        ranges = [DASHES[i % len(DASHES)] for i in range(len(widths))]
-        dash = alt.StrokeDash(
-            "width:N",
-            scale=alt.Scale(domain=widths, range=ranges),
-            legend=alt.Legend(title="width", orient="bottom", symbolType="stroke", titleOrient="left"),
-        )
+    """Lines over epochs: colour says the group, dashes what else varies but the seed, a dot the best epoch."""
+    data = pd.DataFrame(rows, columns=["trial", "group", "variant", "series", "epoch", "value", "best"])
+    look = legend.encodings(rows, colours, "dashes")
     base = alt.Chart(data).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=True)),
-        color=by_group(data, colours, "stroke"),
+        color=look["color"],
         detail=alt.Detail("trial:N"),
-        tooltip=[*tooltips("trial", "epoch"), alt.Tooltip("value:Q", title=title, format=".2f")],
+        tooltip=[*tooltips("trial", "series", "epoch"), alt.Tooltip("value:Q", title=title, format=".2f")],
     )
-    lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=dash)
+    lines = base.mark_line(strokeWidth=1.8).encode(**{name: look[name] for name in look if name != "color"})
     touch = base.transform_filter(touched(data)).mark_point(size=50, opacity=0)
     best = base.transform_filter("datum.best").mark_point(size=70, filled=True, opacity=1)
-    return layered(lines, touch, best, marks=len(rows), thick_legend=True, height=height)
+    return layered(lines, touch, best, marks=len(rows), height=height)
 
 
 def touched(data: pd.DataFrame) -> str:
@@ -100,30 +96,39 @@ def touched(data: pd.DataFrame) -> str:
     return f"datum.epoch % {max(1, data['epoch'].nunique() // TOUCHED_EPOCHS)} == 0"
 
 
-GROUPINGS: dict[str, Callable[[Trial], str]] = {
-    "method and width": lambda t: f"{t.group}, width {t.width}",
-    "method": lambda t: t.group,
-    "width": lambda t: f"width {t.width}",
-    "peers": lambda t: f"{t.peers} peer{'s' if t.peers > 1 else ''}",
-    "batch size": lambda t: f"batch {t.batch_size}",
-    "seed": lambda t: f"seed {t.seed}",
-    "sweep": lambda t: t.sweep,
+SETTING = "setting"
+GROUPINGS: dict[str, Callable[[Trial, Series], str]] = {
+    SETTING: lambda _, series: series.label,
+    "method": lambda t, _: t.group,
+    "width": lambda t, _: f"width {t.width}",
+    "peers": lambda t, _: f"{t.peers} peer{'s' if t.peers > 1 else ''}",
+    "batch size": lambda t, _: f"batch {t.batch_size}",
+    "seed": lambda t, _: f"seed {t.seed}",
+    "sweep": lambda t, _: t.sweep,
 }
+
+
+def groupings(trials: Sequence[Trial]) -> list[str]:
+    """The keys of GROUPINGS that divide these trials, and the setting in any case."""
+    series = series_of(trials)
+    divided = [name for name, of in GROUPINGS.items() if len({of(t, series[t.run_id]) for t in trials}) > 1]
+    return [SETTING, *(name for name in divided if name != SETTING)]
 
 
 def rate_rows(trials: Sequence[Trial], by: str) -> list[dict[str, Any]]:
     """A row per trial with a result: its best rates in percent, and its value of a key of GROUPINGS."""
+    trials = [trial for trial in trials if trial.best_wer is not None]
+    series = series_of(trials)
     return [
         {
             "trial": t.name,
             "group": t.group,
-            "by": GROUPINGS[by](t),
+            "by": GROUPINGS[by](t, series[t.run_id]),
             "state": t.state,
-            "WER": 100 * t.best_wer,
+            "WER": 100 * (t.best_wer or 0.0),
             "CER": 100 * (t.best_cer or 0.0),
         }
         for t in trials
-        if t.best_wer is not None
     ]
 
 
@@ -132,7 +137,7 @@ def rate_dots(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: 
     data = pd.DataFrame(rows)
     order = list(data.groupby("by")[rate].mean().sort_values().index)
     y = alt.Y("by:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, grid=True))
-    x = alt.X(f"{rate}:Q", title=f"best {rate}, %", scale=alt.Scale(zero=False, padding=16))
+    x = alt.X(f"{rate}:Q", title=f"best {rate}, %", scale=FROM_ZERO)
     dots = (
         alt.Chart(data)
         .mark_circle(size=95)
@@ -152,20 +157,15 @@ def rate_dots(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], rate: 
     return layered(means, dots, marks=len(rows), height=alt.Step(34))
 
 
-def layered(*charts: alt.Chart, marks: int, thick_legend: bool = False, **arguments: Any) -> alt.LayerChart:
+def layered(*charts: alt.Chart, marks: int, **more: Any) -> alt.LayerChart:
     """Charts over one another, in one go: Altair copies all of a chart for everything that is added to it.
 
     Many marks are painted: as an element each, with a description, they hold the browser up.
     """
-    config: dict[str, Any] = {}
-    if thick_legend:
-        config["legend"] = alt.LegendConfig(symbolStrokeWidth=3, symbolSize=260)
     if marks > MOST_ELEMENTS:
-        config["mark"] = alt.MarkConfig(aria=False)
-        arguments["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
-    if config:
-        arguments["config"] = alt.Config(**config)
-    return alt.LayerChart(layer=charts, **arguments)
+        more["config"] = alt.Config(mark=alt.MarkConfig(aria=False))
+        more["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
+    return alt.LayerChart(layer=charts, **more)
 
 
 def gain_rows(found: Sequence[Gain], baseline: str) -> list[dict[str, Any]]:
@@ -187,7 +187,7 @@ def gain_dumbbells(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], r
         lambda group: f" · {group}" if data["against"].nunique() > 1 else ""
     )
     base = alt.Chart(data).encode(
-        x=alt.X(f"{rate}:Q", title=f"best {rate}, %", scale=alt.Scale(zero=False, padding=16)),
+        x=alt.X(f"{rate}:Q", title=f"best {rate}, %", scale=FROM_ZERO),
         y=alt.Y("row:N", title=None, sort=list(data["row"].unique()), axis=alt.Axis(labelLimit=260)),
     )
     joined = base.mark_line(color="#858b94", strokeWidth=2, opacity=0.6).encode(detail=alt.Detail("row:N"))
@@ -242,13 +242,18 @@ def cost_front(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], cost:
     data = pd.DataFrame(rows)
     number = "~s" if data["cost"].max() >= 100_000 else "~r"
     base = alt.Chart(data).encode(
-        x=alt.X("cost:Q", title=cost, scale=alt.Scale(zero=False, padding=16), axis=alt.Axis(format=number)),
-        y=alt.Y("WER:Q", title="best WER, %", scale=alt.Scale(zero=False, padding=16)),
-        tooltip=["trial", alt.Tooltip("cost:Q", title=cost, format=f".3{number}"), alt.Tooltip("WER:Q", format=".1f")],
+        x=alt.X("cost:Q", title=cost, scale=FROM_ZERO, axis=alt.Axis(format=number, tickCount=MOST_TICKS)),
+        y=alt.Y("WER:Q", title="best WER, %", scale=FROM_ZERO),
+        tooltip=[
+            "trial",
+            "series",
+            alt.Tooltip("cost:Q", title=cost, format=f".3{number}"),
+            alt.Tooltip("WER:Q", format=".1f"),
+        ],
     )
     line = base.transform_filter("datum.front").mark_line(color="#858b94", interpolate="step-after", strokeDash=[4, 3])
-    dots = base.mark_circle(size=95).encode(
-        color=by_group(data, colours, "circle"),
+    dots = base.mark_point(size=95, filled=True).encode(
         opacity=alt.condition("datum.front", alt.value(1.0), alt.value(0.45)),
+        **legend.encodings(rows, colours, "shapes"),
     )
     return layered(line, dots, marks=len(rows), height=340)

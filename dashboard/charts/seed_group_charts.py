@@ -6,27 +6,35 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.analysis.matched_pairs import width_value
-from dashboard.charts.charts import COLOURS, DASHES, by_group, layered, tooltips, touched
+from dashboard.charts import legend
+from dashboard.charts.charts import COLOURS, by_group, layered, tooltips, touched
+
+INSIDE = alt.Scale(zero=True, nice=True, domainMin=0, clamp=True)  # an interval may reach below 0, a rate cannot
 
 
 def seed_bands(rows: Sequence[dict[str, Any]], colours: Mapping[str, str], title: str) -> alt.LayerChart:
     """A line per setting, the mean of its seeds over epochs, in a band from the lowest seed to the highest."""
     data = pd.DataFrame(rows)
-    widths = sorted(data["width"].unique(), key=width_value, reverse=True)
-    scale = alt.Scale(domain=widths, range=[DASHES[i % len(DASHES)] for i in range(len(widths))])
-    legend = alt.Legend(title="width", orient="bottom", symbolType="stroke", titleOrient="left")
+    data["series"] = data["setting"]
+    look = legend.encodings(with_series(rows), colours, "dashes")
     base = alt.Chart(data).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
-        color=by_group(data, colours, "stroke"),
+        color=look["color"],
         detail=alt.Detail("setting:N"),
     )
     tooltip = tooltips("setting", "epoch", "trials") + tooltips("mean:Q", "low:Q", "high:Q", format=".2f")
     y = alt.Y("mean:Q", title=title, scale=alt.Scale(zero=True))
-    line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=alt.StrokeDash("width:N", scale=scale, legend=legend))
+    line = base.mark_line(strokeWidth=2).encode(y=y, **{name: look[name] for name in look if name != "color"})
     band = base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=title), y2=alt.Y2("high:Q"))
     touch = base.transform_filter(touched(data)).mark_point(size=50, opacity=0).encode(y=y, tooltip=tooltip)
-    return layered(band, line, touch, marks=len(rows), thick_legend=True, height=390)
+    return layered(band, line, touch, marks=len(rows), height=390)
+
+
+def with_series(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of settings with what a legend wants of them: the setting is the series, all but its group the variant."""
+    return [
+        row | {"series": row["setting"], "variant": row["setting"].removeprefix(f"{row['group']}, ")} for row in rows
+    ]
 
 
 def setting_intervals(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
@@ -35,7 +43,7 @@ def setting_intervals(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
     for name in ("wer", "low", "high"):
         data[name] = 100 * data[name].astype(float)
     tooltip = tooltips("setting", "seeds") + tooltips("wer:Q", "low:Q", "high:Q", format=".1f")
-    x = alt.X("wer:Q", title="best WER, %", scale=alt.Scale(zero=False, padding=16))
+    x = alt.X("wer:Q", title="best WER, %", scale=INSIDE)
     y = alt.Y("setting:N", title=None, sort=list(data["setting"]), axis=alt.Axis(labelLimit=320, grid=True))
     base = alt.Chart(data).encode(y=y, tooltip=tooltip)
     spans = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color="#858b94")

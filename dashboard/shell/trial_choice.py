@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import cache
 from dashboard.analysis.sweep_progress import COMPLETE
+from dashboard.analysis.tables import short_label
 from dashboard.errors.word_edits import ClipEdits, corpus_rates
 from dashboard.notation import percent
 from dashboard.shell import page_frame, query_params
@@ -53,8 +54,10 @@ def choose_a_and_b(labels: Mapping[str, Trial]) -> list[ChosenTrial]:
     names = list(labels)
     best = names[0] if query_params.has_option("a", names) else best_with_predictions(labels)
     first, second = st.columns(2)
-    a = query_params.select(first, "Trial A", names, key="a", default=best) or best
-    b = query_params.select(second, "Trial B", names, key="b", default=None, placeholder="none")
+    a = query_params.select(first, "Trial A", names, key="a", default=best, format_func=short_label(labels)) or best
+    b = query_params.select(
+        second, "Trial B", names, key="b", default=None, placeholder="none", format_func=short_label(labels)
+    )
     return [with_predictions("A", labels[a])] + ([with_predictions("B", labels[b])] if b else [])
 
 

@@ -12,8 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import cache
 from dashboard.analysis.matched_pairs import gains, groups
 from dashboard.analysis.seed_groups import Setting, band_rows, controls, settings
-from dashboard.analysis.tables import differing_parameters, verdicts
-from dashboard.charts import charts, seed_group_charts
+from dashboard.analysis.tables import differing_parameters, short_label, verdicts
+from dashboard.charts import charts, legend, seed_group_charts
 from dashboard.components import transcript_html
 from dashboard.shell import page_frame, query_params
 from dashboard.tracking.records import Curve, Trial
@@ -42,13 +42,20 @@ def chosen_trials(place: DeltaGenerator, trials: Sequence[Trial], colours: Mappi
     """Curves of single trials."""
     labels = page_frame.trial_labels(trials)
     names = query_params.several(
-        place, "Trials", list(labels), key="trials", default=suggested(labels), max_selections=MOST
+        place,
+        "Trials",
+        list(labels),
+        key="trials",
+        default=suggested(labels),
+        max_selections=MOST,
+        format_func=short_label(labels),
     )
     chosen = [labels[name] for name in names]
     curves(
         chosen,
         lambda read, factor: charts.curve_rows(chosen, [read(trial) for trial in chosen], factor),
         lambda rows, title: charts.learning_curves(rows, colours, title),
+        lambda rows: legend.legend_html(rows, colours, "dashes"),
     )
     return chosen
 
@@ -70,6 +77,7 @@ def chosen_settings(place: DeltaGenerator, found: Sequence[Setting], colours: Ma
         [trial for setting in chosen for trial in setting.trials],
         rows,
         lambda rows, title: seed_group_charts.seed_bands(rows, colours, title),
+        lambda rows: legend.legend_html(seed_group_charts.with_series(rows), colours, "dashes"),
     )
     if chosen:
         st.caption("Lines are means over seeds; bands go from the lowest seed to the highest.")
@@ -89,15 +97,17 @@ Rows = Callable[[Callable[[Trial], Curve], float], list[dict[str, Any]]]
 Draw = Callable[[list[dict[str, Any]], str], alt.LayerChart]
 
 
-def curves(trials: Sequence[Trial], rows: Rows, draw: Draw) -> None:
-    """WER and CER side by side, and any other metric on request. `rows` makes rows of curves, with a function that
-    reads the curve of a trial and a factor; `draw` a chart of them, with a title."""
+def curves(trials: Sequence[Trial], rows: Rows, draw: Draw, explain: Callable[[list[dict[str, Any]]], str]) -> None:
+    """WER and CER side by side below one legend, and any other metric on request. `rows` makes rows of curves, with a
+    function that reads the curve of a trial and a factor; `draw` a chart of them with a title, `explain` the legend."""
     if not trials:
         st.info("Choose at least one.", icon=":material/show_chart:")
         return
+    above = st.container()
     for column, (metric, title) in zip(st.columns(2), RATES.items(), strict=True):
         with column:
-            curve(trials, rows, draw, metric, title, 100)
+            if (made := curve(trials, rows, draw, metric, title, 100)) and metric == "val/wer":
+                above.html(explain(made))
     others = sorted({name for trial in trials for name in trial.metrics} - set(RATES))
     other = query_params.select(
         st.container(), "Another metric", others, key="metric", default=None, placeholder="e.g. train/loss", width=360
@@ -106,7 +116,10 @@ def curves(trials: Sequence[Trial], rows: Rows, draw: Draw) -> None:
         curve(trials, rows, draw, other, other, 1)
 
 
-def curve(trials: Sequence[Trial], rows: Rows, draw: Draw, metric: str, title: str, factor: float) -> None:
+def curve(
+    trials: Sequence[Trial], rows: Rows, draw: Draw, metric: str, title: str, factor: float
+) -> list[dict[str, Any]]:
+    """A chart of one metric, or a sentence that there is none; returns its rows."""
     there = [trial for trial in trials if metric in trial.metrics]
     known = {curve.run_id: curve for curve in cache.curves(page_frame.tracking_uri(), there, metric)}
     made = rows(lambda trial: known.get(trial.run_id) or Curve(trial.run_id, metric, (), ()), factor)
@@ -114,6 +127,7 @@ def curve(trials: Sequence[Trial], rows: Rows, draw: Draw, metric: str, title: s
         st.altair_chart(draw(made, title), alt=f"{title} over epochs")
     else:
         st.info(f"None of these trials has reported {page_frame.plain(metric)} yet.")
+    return made
 
 
 def pair_verdict(found: Sequence[Setting]) -> None:

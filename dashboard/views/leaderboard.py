@@ -6,11 +6,13 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.analysis.matched_pairs import width_value
-from dashboard.analysis.tables import leaderboard_rows
+from dashboard.analysis.tables import leaderboard_rows, short_names
 from dashboard.analysis.tradeoff import COSTS, cost_rows, front_summary
-from dashboard.charts import charts
+from dashboard.charts import charts, legend
 from dashboard.notation import duration, percent
 from dashboard.shell import page_frame, query_params
 from dashboard.tracking.mlflow_links import run_link, ui_address
@@ -25,6 +27,7 @@ COLUMNS = (
     *("pin", "trial", "best_wer", "sweep", "state", "method", "peers", "width", "batch_size", "seed"),
     *("best_cer", "wer_best_peer", "wer_ensemble", "minutes", "epochs", "best_epoch", "wer", "cer", "mlflow", "reason"),
 )
+MARKS = ("#d7ecdf", "#1d4a33")  # behind the best, light and dark
 Key = Callable[[Trial], str]
 
 
@@ -67,7 +70,8 @@ def whose(trial: Trial) -> str | None:
 
 
 def filtered(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that pass the filters; a filter with nothing chosen lets everything through."""
+    """The trials that pass the filters, which are folded into one button; a filter with nothing chosen lets everything
+    through, and one with nothing to choose is not drawn."""
     filters: dict[str, tuple[str, Key, Callable[[str], float | str]]] = {
         "method": ("Method", lambda t: t.method, str),
         "peers": ("Peers", lambda t: str(t.peers), float),
@@ -77,11 +81,21 @@ def filtered(trials: Sequence[Trial]) -> list[Trial]:
         "state": ("State", lambda t: t.state, str),
     }
     chosen = list(trials)
-    for column, (name, (label, value, order)) in zip(st.columns(len(filters)), filters.items(), strict=True):
+    row = st.container(horizontal=True, vertical_alignment="center")
+    place, active = row.popover("Filters", icon=":material/filter_alt:", width="content"), []
+    for name, (label, value, order) in filters.items():
         options = sorted({value(trial) for trial in trials}, key=order)
-        wanted = query_params.several(column, label, options, key=name, placeholder="all")
-        chosen = [trial for trial in chosen if not wanted or value(trial) in wanted]
-    return any_parameter(chosen) if len(chosen) > 1 else chosen
+        if len(options) > 1:
+            wanted = query_params.several(place, label, options, key=name, placeholder="all")
+            chosen = [trial for trial in chosen if not wanted or value(trial) in wanted]
+            active += [f"{label}: {' or '.join(wanted)}"] if wanted else []
+    if len(chosen) > 1:
+        chosen, parameter = any_parameter(place, chosen)
+        active += [parameter] if parameter else []
+    row.caption(
+        page_frame.plain(f"{len(chosen)} of {len(trials)} trials, {', '.join(active)}") if active else "all trials"
+    )
+    return chosen
 
 
 def pins(trials: Sequence[Trial]) -> list[Trial]:
@@ -98,6 +112,7 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
     uri = page_frame.tracking_uri()
     rows = pd.DataFrame(leaderboard_rows(trials))
     table_rows = rows.assign(**{name: 100 * rows[name].astype(float) for name in RATES})
+    table_rows["trial"] = list(short_names(trials).values())
     table_rows["mlflow"] = [run_link(uri, trial) for trial in trials]
     if pinned:
         table_rows.insert(0, "pin", ["★"] * pinned + [""] * (len(table_rows) - pinned))
@@ -107,7 +122,7 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
         table_rows = table_rows.drop(columns="sweep")
     mixed = any(trial.peers > 1 for trial in trials)
     event = st.dataframe(
-        table_rows[[name for name in COLUMNS if name in table_rows]],
+        emphasised(table_rows[[name for name in COLUMNS if name in table_rows]]),
         hide_index=True,
         key=f"leaderboard {sweep_name}",
         on_select="rerun",
@@ -152,19 +167,31 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
         st.caption(f"Runs open in MLflow at {page_frame.plain(ui_address(uri))}{started}.")
 
 
+def emphasised(rows: pd.DataFrame) -> Styler:
+    """The best WER in bold, the lowest marked."""
+    styled = rows.style.set_properties(subset=["best_wer"], **{"font-weight": "bold"})
+    mark = MARKS[page_frame.is_dark()]
+    lowest = rows["best_wer"].min()
+
+    def marked(column: pd.Series) -> list[str]:
+        return [f"background-color: {mark}" if value == lowest else "" for value in column]
+
+    return styled.apply(marked, subset=["best_wer"])
+
+
 def columns(mixed: bool) -> dict[str, Any]:
     """How COLUMNS look; `mixed` where rates are means over peers. As far as the epochs they fit beside the sidebar of a
     screen 1440 pixels wide; the pinned ones fit on a phone."""
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
 
-    def rate(label: str, width: int, help_text: str | None = None, *, pinned: bool = False) -> Any:
-        return number(label, format="%.1f %%", help=help_text, width=width, pinned=pinned)
+    def rate(label: str, width: int, help_text: str | None = None) -> Any:
+        return number(label, format="%.1f %%", help=help_text, width=width)
 
     mean = "Lowest val/wer of all epochs: the mean over the trial's peers"
     return {
         "pin": text("", pinned=True, width=30),
-        "trial": text("Trial", pinned=True, width=164),
-        "best_wer": rate("Best WER, mean" if mixed else "Best WER", 112 if mixed else 76, mean, pinned=True),
+        "trial": text("Trial", pinned=True, width=164, help="Without what all trials share; MLflow has the whole name"),
+        "best_wer": rate("Best WER, mean" if mixed else "Best WER", 112 if mixed else 76, mean),
         "sweep": text("Sweep", width=100),
         "state": text("State", width=66),
         "method": text("Method", width=84),
@@ -177,7 +204,7 @@ def columns(mixed: bool) -> dict[str, Any]:
         "wer_ensemble": rate("Ensemble", 74, "WER of the mean of the peers' logits, in the best epoch"),
         "minutes": number("Minutes", format="%.1f", help="Sum of the times of its epochs", width=64),
         "epochs": number("Epochs", width=58),
-        "best_epoch": number("at epoch", help="The best one", width=68),
+        "best_epoch": number("at epoch", format="%d", help="The best one", width=68),
         "wer": rate("Last WER", 72),
         "cer": rate("Last CER", 70),
         "mlflow": st.column_config.LinkColumn("MLflow", display_text="run", width=58),
@@ -189,15 +216,15 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     """Best rates by one parameter, a dot per trial; or WER against what it cost."""
     colours = charts.group_colours(trials)
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    several = len({trial.sweep for trial in trials}) > 1
-    groupings = [name for name in charts.GROUPINGS if several or name != "sweep"]
-    by = query_params.one_of(left.container(), "Best rate by", [*groupings, COST], key="by", default="method and width")
+    groupings = charts.groupings(trials)
+    by = query_params.one_of(left.container(), "Best rate by", [*groupings, COST], key="by", default=charts.SETTING)
     if by == COST:
         cost = query_params.select(right, "Cost", list(COSTS), key="cost", default=next(iter(COSTS))) or next(
             iter(COSTS)
         )
         rows = cost_rows(chosen, cost)
         if rows:
+            st.html(legend.legend_html(rows, colours, "shapes"))
             st.altair_chart(charts.cost_front(rows, colours, cost), alt=f"Best WER of every trial against {cost}")
         else:
             st.info(
@@ -215,16 +242,20 @@ def figure(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
         st.info("No trial has a result yet: rates appear with the first epoch.")
 
 
-def any_parameter(trials: list[Trial]) -> list[Trial]:
-    """The trials with the chosen values of one more parameter: any in which the trials of the sweep differ."""
+def any_parameter(place: DeltaGenerator, trials: list[Trial]) -> tuple[list[Trial], str]:
+    """The trials with the chosen values of one more parameter, any in which the trials differ, and that filter in
+    words."""
     names = differing([trial.config for trial in trials])
-    left, right = st.columns([1, 2])
-    name = query_params.select(left, "Another parameter", names, key="parameter", default=None, placeholder="any")
+    if not names:
+        return trials, ""
+    name = query_params.select(place, "Another parameter", names, key="parameter", default=None, placeholder="any")
     if name is None:
-        return trials
+        return trials, ""
     values = sorted({trial.config.get(name, "–") for trial in trials}, key=natural)
-    wanted = query_params.several(right, "Its values", values, key="values", placeholder="all")
-    return [trial for trial in trials if not wanted or trial.config.get(name, "–") in wanted]
+    wanted = query_params.several(place, "Its values", values, key="values", placeholder="all")
+    if not wanted:
+        return trials, ""
+    return [trial for trial in trials if trial.config.get(name, "–") in wanted], f"{name}: {' or '.join(wanted)}"
 
 
 def natural(text: str) -> tuple[float, str]:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import cache
 from dashboard.analysis.sweep_progress import OVER, abandoned_summary, epochs_of, may_change, progress
-from dashboard.charts import charts
+from dashboard.charts import charts, legend
 from dashboard.notation import duration, percent
 from dashboard.shell import page_frame
 from dashboard.tracking.records import Sweep, Trial
@@ -154,7 +154,9 @@ def curves(trials: Sequence[Trial]) -> None:
     chosen = [trial for trial in trials if "val/wer" in trial.metrics][:MOST_CURVES]
     rows = charts.curve_rows(chosen, cache.curves(uri, chosen, "val/wer"), 100)
     if rows:
-        chart = charts.learning_curves(rows, charts.group_colours(trials), "WER, %", height=300)
+        colours = charts.group_colours(trials)
+        st.html(legend.legend_html(rows, colours, "dashes"))
+        chart = charts.learning_curves(rows, colours, "WER, %", height=300)
         st.altair_chart(chart, alt="WER over epochs of the best trials")
     else:
         st.info("No trial has a result yet: rates appear with the first epoch.", icon=":material/hourglass_empty:")

@@ -82,6 +82,16 @@ def test_filters_of_the_leaderboard_come_from_the_url(tracking: str, monkeypatch
     assert "No trial fits" in said(app)
 
 
+def test_a_filter_with_nothing_to_choose_is_not_there(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All trials of `demo` have batches of four clips; `later` has one trial."""
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", width=["0.5"], state=["finished"])
+    labels = [menu.label for menu in app.multiselect]
+    assert labels == ["Method", "Peers", "Width", "Seed", "State", "And trials of"]
+    assert any(c.value.replace("\\", "") == "2 of 7 trials, Width: 0.5, State: finished" for c in app.caption)
+    app = opened(tracking, "leaderboard", monkeypatch, sweep="later")
+    assert [menu.label for menu in app.multiselect] == ["And trials of"]
+
+
 def test_any_parameter_filters_and_cost_has_a_front(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = ["0.25", "0.5"]
     app = opened(
@@ -97,7 +107,7 @@ def test_any_parameter_filters_and_cost_has_a_front(tracking: str, monkeypatch: 
 def test_pins_stay_on_top_of_what_is_filtered(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pin = named(tracking, "independent-p2-")
     app = opened(tracking, "leaderboard", monkeypatch, sweep="demo", method=["vanilla"], pins=[pin])
-    assert app.dataframe[0].value["trial"].iloc[0] == pin
+    assert app.dataframe[0].value["trial"].iloc[0] == "independent-p2-w1"
     assert list(app.dataframe[0].value["method"]) == ["independent", "vanilla", "vanilla"]
     assert list(app.dataframe[0].value["pin"]) == ["★", "", ""]
     app.multiselect(key="pins").set_value([]).run()

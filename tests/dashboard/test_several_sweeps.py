@@ -40,7 +40,7 @@ def test_rates_by_sweep_where_there_are_several(two_sweeps: str, monkeypatch: py
     app = opened(two_sweeps, "leaderboard", monkeypatch, **TOGETHER, by="sweep")
     assert app.query_params["by"] == "sweep"
     app = opened(two_sweeps, "leaderboard", monkeypatch, sweep="wide", by="sweep")
-    assert app.query_params["by"] == "method and width"
+    assert app.query_params["by"] == "setting"
 
 
 def test_trials_of_two_sweeps_are_set_against_each_other(two_sweeps: str, monkeypatch: pytest.MonkeyPatch) -> None:

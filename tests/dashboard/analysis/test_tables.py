@@ -1,8 +1,11 @@
 """The list of clips, and the orders in which it is read."""
 
-from dashboard.analysis.tables import clip_rows, ordered
+import dataclasses
+
+from dashboard.analysis.tables import clip_rows, ordered, short_names
 from dashboard.errors.word_edits import clip_edits
-from dashboard.tracking.records import Prediction
+from dashboard.tracking.records import Prediction, Trial
+from tests.dashboard.analysis.test_matched_pairs import trial
 
 REFERENCES = {"s/one": "uno", "s/three": "uno due tre", "t/two": "uno due"}
 
@@ -37,3 +40,24 @@ def test_orders() -> None:
 def test_orders_by_difference_put_unread_clips_last() -> None:
     assert order_of("A worse than B") == ["s/three", "s/one", "t/two"]
     assert order_of("B worse than A") == ["s/one", "s/three", "t/two"]
+
+
+def named(*names: str) -> list[Trial]:
+    return [dataclasses.replace(trial("dml", 2, 0.1), name=name, run_id=name) for name in names]
+
+
+def test_short_names_have_what_tells_trials_apart() -> None:
+    """`b4` is in all names, and the digests are needed by none."""
+    names = ("vanilla-w1-b4-s0-a4efbf35", "attention-p2-w1-b4-s0-0123abcd", "attention-p2-w0.5-b4-s0-99999999")
+    assert list(short_names(named(*names)).values()) == ["vanilla-w1", "attention-p2-w1", "attention-p2-w0.5"]
+
+
+def test_names_that_differ_in_their_digest_keep_it() -> None:
+    assert list(short_names(named("dml-s0-a4efbf35", "dml-s0-0123abcd")).values()) == ["a4efbf35", "0123abcd"]
+
+
+def test_names_that_say_nothing_more_stay_whole() -> None:
+    assert list(short_names(named("one")).values()) == ["one"]
+    assert list(short_names(named("a-b", "b-a")).values()) == ["a-b", "b-a"]
+    assert list(short_names(named("vanilla-w1-a4efbf35")).values()) == ["vanilla-w1"]
+    assert short_names([]) == {}
