@@ -4,7 +4,6 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -153,7 +152,7 @@ class TrialFolder:
 
     def reports(self) -> list[Report]:
         """The journal, each step once (the first line of a step counts); raises LipkdError as `read_journal`."""
-        return list(read_journal(self.journal))
+        return read_journal(self.journal)
 
     def read_predictions(self, which: Literal["last", "best", "test"] = "best") -> list[dict[str, Any]]:
         """Rows of `id`, `reference`, `hypotheses`, `ensemble`; empty when there are none yet. Raises LipkdError that
@@ -174,21 +173,49 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def read_journal(path: Path) -> Iterator[Report]:
-    """Yield a journal's reports in order, each step once; nothing when there is no journal.
+def read_journal(path: Path) -> list[Report]:
+    """A journal's reports in order, each step once; raises LipkdError as `JournalReader`."""
+    return JournalReader(path).read()
 
-    A last line without its end is passed over: a process was killed while it wrote. Any other line that is not a report
-    is damage, and raises LipkdError with its number.
+
+class JournalReader:
+    """Reads a journal that grows: each call of `read` reads only the lines that are new.
+
+    A last line without its end is passed over: a process was killed while it wrote, or is writing. Any other line that
+    is not a report is damage, and raises LipkdError with its number. A journal that is not the one that was read before
+    (shorter, replaced, or changed before the new lines) is read anew.
     """
-    if not path.is_file():
-        return
-    seen = set()
-    *lines, _ = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        report = _report(line, f"{path}, line {number}")
-        if report.step not in seen:
-            seen.add(report.step)
-            yield report
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._begin()
+
+    def _begin(self) -> None:
+        self.reports: list[Report] = []
+        self._steps: set[int] = set()
+        self._offset = self._lines = 0
+        self._last_line = b""
+
+    def read(self) -> list[Report]:
+        """All reports so far in order, each step once (its first line counts); none when there is no journal."""
+        if not self.path.is_file():
+            self._begin()
+            return self.reports
+        with open(self.path, "rb") as file:
+            file.seek(self._offset - len(self._last_line))
+            if file.read(len(self._last_line)) != self._last_line:
+                self._begin()
+                file.seek(0)
+            *lines, _ = file.read().split(b"\n")
+        for line in lines:
+            report = _report(line, f"{self.path}, line {self._lines + 1}")
+            self._lines += 1
+            self._last_line = line + b"\n"
+            self._offset += len(self._last_line)
+            if report.step not in self._steps:
+                self._steps.add(report.step)
+                self.reports.append(report)
+        return self.reports
 
 
 def _report(line: bytes, where: str) -> Report:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lipkd.errors import LipkdError
-from lipkd.trial import Cause, Journal, TrialFolder
+from lipkd.trial import Cause, Journal, JournalReader, TrialFolder
 
 
 def test_every_step_once_and_the_first_line_counts(tmp_path: Path) -> None:
@@ -53,6 +53,38 @@ def test_a_journal_of_nothing_but_a_torn_line(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_text('{"st')
     Journal(tmp_path / "journal.jsonl").append(1, {"a": 1.0})
     assert [r.step for r in TrialFolder(tmp_path).reports()] == [1]
+
+
+def line_of(step: int) -> str:
+    return REPORT.replace('"step": 2', f'"step": {step}') + "\n"
+
+
+def test_a_reader_reads_only_the_lines_that_are_new(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    reader = JournalReader(journal)
+    assert reader.read() == []
+    journal.write_text(line_of(1) + line_of(2) + line_of(3)[:30])
+    assert [report.step for report in reader.read()] == [1, 2]
+    # Were the first line read again, it would be damage.
+    journal.write_text("x" * (len(line_of(1)) - 1) + "\n" + line_of(2) + line_of(3) + line_of(2))
+    assert [report.step for report in reader.read()] == [1, 2, 3]
+    with open(journal, "a") as file:
+        file.write("{}\n" + line_of(4))
+    for _ in range(2):
+        with pytest.raises(LipkdError, match="line 5: "):
+            reader.read()
+
+
+@pytest.mark.parametrize("steps", [[], [1], [7, 8, 9, 10], [1, 2, 9]])
+def test_a_journal_that_shrank_or_was_replaced_is_read_anew(tmp_path: Path, steps: list[int]) -> None:
+    journal = tmp_path / "journal.jsonl"
+    journal.write_text("".join(map(line_of, (1, 2, 3))))
+    reader = JournalReader(journal)
+    assert [report.step for report in reader.read()] == [1, 2, 3]
+    journal.write_text("".join(map(line_of, steps)))
+    assert [report.step for report in reader.read()] == steps
+    journal.unlink()
+    assert reader.read() == []
 
 
 def test_metrics_must_be_finite(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lipkd.config.trial_config import TrialConfig
 from lipkd.errors import LipkdError
 from lipkd.lock import is_held, only_one
-from lipkd.trial import ENDED, Report, TrialFolder
+from lipkd.trial import ENDED, JournalReader, Report, TrialFolder
 from tuning.sweep_folder import SweepRecord, driver_lock, load, trial_folders, trial_status
 from tuning.tracking.artifact_folder import bring_artifacts_along
 from tuning.tracking.batches import cut, grouped, parts
@@ -88,6 +88,7 @@ class Syncer:
         self.mlruns = mlruns
         self.own_database = mlruns if uri == default_uri(mlruns) else None
         self.seen: dict[str, tuple[Any, ...]] = {}  # per trial: status and files as they were when last synced
+        self.journals: dict[str, JournalReader] = {}  # of trials that have not ended
         self.runs: dict[str, Run] = {}  # per trial: its run as it was when this syncer began
         self.record = SweepRecord(folder)
         self.record_stamp: tuple[int, int] | None = None
@@ -137,11 +138,14 @@ class Syncer:
         if (status_before, *files_before) == (status, *files):
             return
         self._trial(trial, status, sent)
+        if status in ENDED:
+            self.journals.pop(trial.name, None)
         self.seen[trial.name] = (status, *files)
 
     def _trial(self, trial: TrialFolder, status: str, sent: Sent) -> None:
         cursor = Cursor(trial.path, self.key)
-        config, reports, state = trial.config(), trial.reports(), trial.state()
+        config, state = trial.config(), trial.state()
+        reports = self.journals.setdefault(trial.name, JournalReader(trial.journal)).read()
         run = self._run(trial, config, reports, cursor, sent)
         if run is None:
             return  # deleted in the UI, and that is respected

@@ -19,7 +19,8 @@ from pathlib import Path
 from lipkd.lock import is_held
 from tuning.sweep_folder import trial_folders
 from tuning.tracking.client import connect
-from tuning.tracking.sync import Syncer
+from tuning.tracking.failures import sentence, sync_errors
+from tuning.tracking.sync import Sent, Syncer
 
 POLL_S, LONGEST_POLL_S = 2.0, 60.0
 LAST_TRIES_S = 30.0  # after the sweep, for a tracking server that is away for a moment
@@ -67,33 +68,48 @@ class SyncProcess:
         return self.process.returncode == 0
 
 
-def watch(folder: Path, uri: str, mlruns: Path) -> int:
-    """Sync a sweep until standard input ends, then a last time; 1 when that did not succeed."""
-    syncer: Syncer | None = None
-    pause = POLL_S
-    while not _input_ended(pause):
-        syncer, trouble = _attempt(syncer, folder, uri, mlruns)
-        pause = min(pause * 2, LONGEST_POLL_S) if trouble else POLL_S
-    _await_orphans(folder)
-    deadline = time.monotonic() + LAST_TRIES_S
-    while True:
-        syncer, trouble = _attempt(syncer, folder, uri, mlruns)
-        if not trouble or time.monotonic() > deadline:
-            return 1 if trouble else 0
-        time.sleep(POLL_S)
+class Watcher:
+    """Syncs one sweep again and again; writes what is wrong into the log, each line once."""
 
+    def __init__(self, folder: Path, uri: str, mlruns: Path) -> None:
+        self.folder = folder
+        self.uri = uri
+        self.mlruns = mlruns
+        self.syncer: Syncer | None = None
+        self.logged: set[str] = set()
 
-def _attempt(syncer: Syncer | None, folder: Path, uri: str, mlruns: Path) -> tuple[Syncer | None, bool]:
-    """One sync; trouble is written to the log, and the next attempt begins with a new connection."""
-    try:
-        syncer = syncer or Syncer(folder, connect(uri), uri, mlruns)
-        sent = syncer.sync()
-    except Exception:
-        traceback.print_exc()
-        return None, True
-    for problem in sent.problems:
-        print(problem, file=sys.stderr, flush=True)
-    return (None, True) if sent.problems else (syncer, False)
+    def run(self) -> int:
+        """Sync until standard input ends, then a last time; 1 when something could not be sent."""
+        pause = POLL_S
+        while not _input_ended(pause):
+            sent = self.sync()
+            pause = min(pause * 2, LONGEST_POLL_S) if sent is None else POLL_S
+        _await_orphans(self.folder)
+        deadline = time.monotonic() + LAST_TRIES_S
+        while (sent := self.sync()) is None and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        return 1 if sent is None or sent.problems else 0
+
+    def sync(self) -> Sent | None:
+        """One sync; None when the tracking store failed. The next attempt then begins with a new connection."""
+        lines: list[str] = []
+        sent: Sent | None = None
+        try:
+            self.syncer = self.syncer or Syncer(self.folder, connect(self.uri), self.uri, self.mlruns)
+            sent = self.syncer.sync()
+            lines = [*sent.notes, *sent.problems]
+        except sync_errors() as error:
+            lines = [sentence(error)]
+        except Exception:
+            lines = [traceback.format_exc().rstrip()]
+        for line in lines:
+            if line not in self.logged:
+                print(line, file=sys.stderr, flush=True)
+        self.logged = set(lines)
+        if sent is None or sent.server_failed:
+            self.syncer = None
+            return None
+        return sent
 
 
 def _input_ended(timeout: float) -> bool:
@@ -115,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("sweep", type=Path, metavar="SWEEP")
     parser.add_argument("mlruns", type=Path, metavar="MLRUNS")
     arguments = parser.parse_args(argv)
-    return watch(arguments.sweep, os.environ["MLFLOW_TRACKING_URI"], arguments.mlruns)
+    return Watcher(arguments.sweep, os.environ["MLFLOW_TRACKING_URI"], arguments.mlruns).run()
 
 
 if __name__ == "__main__":

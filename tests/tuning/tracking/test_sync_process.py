@@ -2,16 +2,18 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from lipkd.lock import only_one
 from lipkd.trial import Journal
 from tests.tuning.store_picture import picture
-from tests.tuning.trials import write_trial
+from tests.tuning.trials import trial_config, write_trial
 from tuning.sweep_folder import driver_lock
 from tuning.tracking.client import default_uri
-from tuning.tracking.sync_process import LOG, SyncProcess, watch
+from tuning.tracking.sync_process import LOG, SyncProcess, Watcher
 
 
 def wait_for(what: Callable[[], bool]) -> None:
@@ -60,5 +62,40 @@ def test_a_tracking_server_that_is_away_is_said_at_the_end(
     write_trial(sweep, [1.0], name="one")
     monkeypatch.setattr("tuning.tracking.sync_process.LAST_TRIES_S", 0.0)
     monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115 (ends at once, and with the process)
-    assert watch(sweep, "http://127.0.0.1:1", mlruns) == 1
+    assert Watcher(sweep, "http://127.0.0.1:1", mlruns).run() == 1
     assert "tracking store http://127.0.0.1:1 does not answer" in capsys.readouterr().err
+
+
+def test_a_damaged_trial_is_logged_once_and_holds_up_nothing(mlruns: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = mlruns / "sweeps" / "hurt"
+    hurt = write_trial(sweep, [1.0], name="hurt")
+    trial = write_trial(sweep, [1.0], config=trial_config(seed=1), name="one")
+    (hurt.path / "state.json").write_text("", encoding="utf-8")
+    watcher = Watcher(sweep, default_uri(mlruns), mlruns)
+    for step in (2, 3):
+        Journal(trial.journal).append(step, {"val/wer": 0.5})
+        sent = watcher.sync()
+        assert sent is not None and sent.steps == (2 if step == 2 else 1)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"trial hurt: {hurt.path}/state.json: empty; ")
+    hurt.set_state("finished")
+    sent = watcher.sync()
+    assert sent is not None and not sent.problems
+
+
+def test_a_database_that_fails_is_a_sentence_in_the_log_and_tried_again(
+    mlruns: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = mlruns / "sweeps" / "full"
+    write_trial(sweep, [1.0], name="one")
+    watcher = Watcher(sweep, default_uri(mlruns), mlruns)
+
+    def fail(*_: Any) -> None:
+        raise OperationalError("INSERT INTO runs", {}, Exception("database or disk is full"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tuning.tracking.sync.Syncer.sync", fail)
+        assert watcher.sync() is None and watcher.sync() is None
+    [line] = capsys.readouterr().err.splitlines()
+    assert "database or disk is full" in line and "INSERT" not in line
+    assert watcher.sync() is not None and len(picture(mlruns)["one"]) == 1
