@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from lipkd.data.store import Frames
 from preprocessing.rejects import BadClip
+from preprocessing.video.array_file import map_clip
 from preprocessing.video.image_folder import read_picture, read_pictures
-from preprocessing.video.resample import Span, video_pictures, video_width
+from preprocessing.video.resample import FPS, LONGEST_S, Span, video_pictures, video_width
 
 LARGEST_CROP = 200  # pixels wide; a wider video shows more than a mouth
 
@@ -35,14 +36,11 @@ def read_crops(path: Path, span: Span | None, size: tuple[int, int]) -> Frames:
 
 def load_array(path: Path, size: tuple[int, int]) -> Frames:
     """A clip stored as an array (T, h, w, 3) of uint8, resized by area to `size`; raises BadClip."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadClip("unreadable array", str(error)) from error
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or 0 in array.shape:
-        raise BadClip("not a clip", f"{array.dtype}{array.shape}, expected uint8(T, height, width, 3)")
+    array = map_clip(path)
+    if len(array) > LONGEST_S * FPS:
+        raise BadClip("too long", f"{len(array)} frames, at most {LONGEST_S * FPS:.0f}")
     if array.shape[1:3] == size:
-        return np.ascontiguousarray(array)
+        return np.array(array, order="C")
     resized = [cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA) for frame in array]
     return np.stack(resized).astype(np.uint8, copy=False)
 
