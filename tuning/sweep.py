@@ -131,6 +131,7 @@ class SweepRun:
         fresh = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self.exits.enter_context(only_one(driver_lock(self.folder), f"sweep {self.folder.name!r}"))
         self.exits.callback(self._remove_unused, fresh)
+        stop_request.withdraw(self.folder)  # an earlier one: what comes from here on is for this run
 
     def _remove_unused(self, fresh: list[Path]) -> None:
         """Remove the folders that were made for the lock alone."""
@@ -227,7 +228,6 @@ class SweepRun:
         from tuning.execution.engine import Engine
 
         record, only_failed = self.record, self.options.only_failed
-        stop_request.withdraw(self.folder)
         if not only_failed:
             record.keep_to(self.planned.trials or record.trials)
             record.add(self.planned.trials)

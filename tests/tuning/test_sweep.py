@@ -18,10 +18,11 @@ from lipkd.errors import LipkdError
 from lipkd.lock import is_held, only_one
 from lipkd.trial import TrialFolder
 from tests.tuning.store_picture import picture
+from tuning import stop_request
 from tuning.plan.estimate import Estimate
 from tuning.plan.planner import Planned, Planner
 from tuning.plan.sweep_config import load_sweep
-from tuning.sweep import SweepOptions, run_sweep
+from tuning.sweep import SweepOptions, SweepRun, run_sweep
 from tuning.sweep_folder import begin, driver_lock, load
 from tuning.tracking.client import connect, default_uri, experiment_id
 from tuning.tracking.sync_folders import sync_folders
@@ -289,3 +290,38 @@ def test_interrupted_means_130_whatever_the_time_limit(
     assert run_sweep(file, SweepOptions(mlruns, offline=True)).exit_code == code
     said = capsys.readouterr().out
     assert "3 trials are not done" in said and ("(max_hours 1e-09)" in said) == spent
+
+
+def test_a_stop_that_is_requested_while_the_sweep_is_planned_counts(
+    file: Path, mlruns: Path, no_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planning and measuring a GPU may take minutes; one that an earlier run left is withdrawn."""
+    folder = mlruns / "sweeps" / "mini"
+    requested: list[bool] = []
+    monkeypatch.setattr(
+        "tuning.execution.engine.Engine.run", lambda *_, more: requested.append(stop_request.requested(folder))
+    )
+    folder.mkdir(parents=True)
+    (folder / ".stop").touch()
+    run_sweep(file, SweepOptions(mlruns, offline=True))
+    share = SweepRun.share
+
+    def request_then_share(run: SweepRun) -> None:
+        stop_request.request(folder)
+        share(run)
+
+    monkeypatch.setattr(SweepRun, "share", request_then_share)
+    run_sweep(file, SweepOptions(mlruns, resume=True, offline=True))
+    assert requested == [False, True]
+
+
+def test_a_refused_sweep_leaves_nothing_and_removes_nothing_else(file: Path, mlruns: Path) -> None:
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    file.write_text(yaml.safe_dump({**content, "seeds": [0], "space": {"training.epochs": [0]}}), encoding="utf-8")
+    with pytest.raises(LipkdError, match=r"training\.epochs"):
+        run_sweep(file, SweepOptions(mlruns))
+    assert not (mlruns / "sweeps").exists() and mlruns.exists()
+    (mlruns / "sweeps" / "other").mkdir(parents=True)
+    with pytest.raises(LipkdError, match=r"training\.epochs"):
+        run_sweep(file, SweepOptions(mlruns))
+    assert [path.name for path in (mlruns / "sweeps").iterdir()] == ["other"]

@@ -198,7 +198,9 @@ def _known(row: dict[str, Any]) -> Known:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    """What a trial noted of its GPU; nothing where it ran on none, or where the file is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+        return {"device": str(content["device"]), "total_mb": float(content["total_mb"]), "share": content["share"]}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
