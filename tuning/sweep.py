@@ -175,7 +175,8 @@ class SweepRun:
         try:
             client = connect(self.uri)
             experiment = experiment_id(client, record.experiment, self.options.mlruns)
-            if not record.trials and find_runs(client, experiment, "sweep", record.name):
+            runs = [] if record.trials else find_runs(client, experiment, "sweep", record.name)
+            if any(run.data.tags.get("lipkd.folder") != str(self.folder) for run in runs):
                 raise LipkdError(
                     f"{public_uri(self.uri)} has runs of a sweep {record.name!r} whose folder is not {record.folder}: "
                     "rename this one"

@@ -4,7 +4,6 @@
 each has come stands in its own folder, written by the training loop.
 """
 
-import json
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -14,13 +13,21 @@ from typing import Any
 
 from lipkd.config.trial_config import TrialConfig
 from lipkd.errors import LipkdError
-from lipkd.files import write_atomic, write_json
+from lipkd.files import read_json, write_atomic, write_json
 from lipkd.lock import is_held
 from lipkd.provenance import source_commit
 from lipkd.trial import ENDED, Report, TrialFolder
 from tuning.plan.planner import Planned, refuse_one_name
 
 FORMAT = 1
+FIELDS: dict[str, Any] = {  # of sweep.json, beside `format` and `name`
+    "experiment": str,
+    "tracking_uri": str | None,
+    "working_folder": str,
+    "commit": str,
+    "created": int | float,
+    "trials": list,
+}
 DAMAGED = "damaged"  # the state of a trial whose files cannot be read
 PENALTY = 1e6  # instead of a metric that is not finite: Optuna would keep such a trial running for ever
 
@@ -133,23 +140,21 @@ def load(folder: Path) -> SweepRecord:
         if not folder.is_dir():
             raise LipkdError(f"sweep {folder}: there is no such folder")
         return SweepRecord(folder)
+    way_out = (
+        f"remove it, then `lipkd sweep {folder} --resume` plans the trials again; those that have ended are not "
+        "trained again"
+    )
+    content = read_json(path, dict, way_out)
+    if content.get("format", FORMAT) != FORMAT:
+        raise LipkdError(f"{path}: format {content['format']!r}, this lipkd reads {FORMAT}")
+    wrong = [key for key, kinds in FIELDS.items() if not isinstance(content.get(key), kinds)]
+    if wrong:
+        raise LipkdError(f"{path}: {wrong[0]} = {content.get(wrong[0])!r}; {way_out}")
+    fields = {key: content[key] for key in FIELDS if key != "trials"}
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise LipkdError(f"{path}: format {content['format']}, this lipkd reads {FORMAT}")
-        return SweepRecord(
-            folder,
-            content["experiment"],
-            content["tracking_uri"],
-            content["working_folder"],
-            content["commit"],
-            content["created"],
-            [Planned.from_json(row) for row in content["trials"]],
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, LipkdError):
-            raise
-        raise LipkdError(f"{path}: cannot be read ({error})") from error
+        return SweepRecord(folder, **fields, trials=[Planned.from_json(row) for row in content["trials"]])
+    except (LipkdError, KeyError, TypeError) as error:
+        raise LipkdError(f"{path}: trials: {error}; {way_out}") from error
 
 
 def trial_folders(folder: Path) -> Iterator[TrialFolder]:
@@ -174,13 +179,27 @@ def trial_status(trial: TrialFolder, *, driver_alive: bool) -> str:
     return "waiting" if driver_alive else "abandoned"
 
 
-def status_of(trial: TrialFolder, *, driver_alive: bool) -> tuple[str, str]:
-    """A trial's status and its reason: `not begun` for one without a folder, `damaged` with what is damaged."""
+@dataclass(frozen=True)
+class TrialReading:
+    """A trial's folder at one moment: its status, why, and its journal (empty where a file is damaged)."""
+
+    status: str
+    reason: str = ""
+    reports: tuple[Report, ...] = ()
+
+
+def read_trial(trial: TrialFolder, *, driver_alive: bool) -> TrialReading:
+    """Read a trial once: `not begun` for one without a folder, `damaged` with the file and the way out; of one without
+    a reason of its state, why it is not comparable."""
     if not (trial.path / "config.json").is_file():
-        return "not begun", ""
-    if damage := trial.damage():
-        return DAMAGED, damage
-    return trial_status(trial, driver_alive=driver_alive), str(trial.state()["reason"])
+        return TrialReading("not begun")
+    try:
+        trial.config(), trial.split()
+        reason = str(trial.state()["reason"]) or trial.incomparable_reason()
+        reports = tuple(trial.reports())
+    except LipkdError as error:
+        return TrialReading(DAMAGED, " ".join(str(error).split()))
+    return TrialReading(trial_status(trial, driver_alive=driver_alive), " ".join(reason.split()), reports)
 
 
 def reported(step: int, metrics: dict[str, float], metric: str, mode: str) -> dict[str, float]:

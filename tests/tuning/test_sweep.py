@@ -18,6 +18,7 @@ from lipkd.errors import LipkdError
 from lipkd.lock import is_held, only_one
 from lipkd.trial import TrialFolder
 from tests.tuning.store_picture import picture
+from tests.tuning.trials import write_trial
 from tuning import stop_request
 from tuning.plan.estimate import Estimate
 from tuning.plan.planner import Planned, Planner
@@ -189,6 +190,28 @@ def test_a_new_sweep_does_not_take_the_runs_of_another(file: Path, mlruns: Path)
     client.create_run(experiment, tags={"lipkd.kind": "sweep", "lipkd.sweep": "mini"}, run_name="mini")
     with pytest.raises(LipkdError, match="has runs of a sweep 'mini' whose folder is not"):
         run_sweep(file, SweepOptions(mlruns))
+
+
+def test_a_sweep_whose_record_was_damaged_and_removed_is_planned_again(
+    file: Path, mlruns: Path, no_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trials and its runs in MLflow are known again by its folder; those that have ended are not trained again."""
+    folder = mlruns / "sweeps" / "mini"
+    client = connect(default_uri(mlruns))
+    tags = {"lipkd.kind": "sweep", "lipkd.sweep": "mini", "lipkd.folder": str(folder)}
+    client.create_run(experiment_id(client, "lipkd", mlruns), tags=tags, run_name="mini")
+    first, *others = Planner(load_sweep(file), Path.cwd()).trials()
+    write_trial(folder, [0.5], config=first.config, state="finished")
+    trained: list[str] = []
+    monkeypatch.setattr(
+        "tuning.execution.engine.Engine.run", lambda _, waiting, more: trained.extend(t.name for t in waiting)
+    )
+    (folder / "sweep.json").write_text("{", encoding="utf-8")
+    with pytest.raises(LipkdError, match=r"remove it, then `lipkd sweep .*mini --resume` plans"):
+        run_sweep(file, SweepOptions(mlruns, resume=True))
+    (folder / "sweep.json").unlink()
+    run_sweep(file, SweepOptions(mlruns, resume=True))
+    assert trained == [trial.name for trial in others]
 
 
 def test_the_port_of_the_ui_may_be_taken(mlruns: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -47,13 +48,36 @@ def test_a_folder_without_a_record(tmp_path: Path) -> None:
         load(tmp_path / "none")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("{", "cannot be read"), ("{}", "cannot be read"), ('{"format": 99}', "format 99, this lipkd reads 1")],
-)
-def test_a_damaged_record_is_named(tmp_path: Path, text: str, message: str) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "\x00", '{"format": 99}', "[" * 100_000])
+def test_a_damaged_record_is_named_with_the_way_out(tmp_path: Path, text: str) -> None:
     (tmp_path / "sweep.json").write_text(text, encoding="utf-8")
-    with pytest.raises(LipkdError, match=message):
+    with pytest.raises(LipkdError, match=r"sweep\.json: (.*; remove it, then `lipkd sweep .* --resume`|format 99)"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [None, 7, "x", [1], {"a": 1}])
+def test_every_field_of_a_record_is_checked(tmp_path: Path, wrong: object) -> None:
+    begin(tmp_path, experiment="lips", working_folder=tmp_path).add([planned(0)])
+    whole = json.loads((tmp_path / "sweep.json").read_text(encoding="utf-8"))
+    row = whole["trials"][0]
+    damaged = [{**whole, key: wrong} for key in ("experiment", "working_folder", "commit", "created", "trials")]
+    damaged += [{**whole, "trials": [{**row, key: wrong}]} for key in ("name", "config", "values")]
+    damaged += [{key: value for key, value in whole.items() if key != lost} for lost in ("experiment", "trials")]
+    for content in damaged:
+        if content not in (whole, {**whole, "experiment": "x"}, {**whole, "created": 7}):
+            (tmp_path / "sweep.json").write_text(json.dumps(content), encoding="utf-8")
+            try:
+                load(tmp_path)
+            except LipkdError as error:
+                assert "sweep.json" in str(error)
+            else:
+                assert wrong == "x" or isinstance(wrong, dict)  # a text is a text, and values may be any mapping
+
+
+@pytest.mark.parametrize("name", ["../other", "/etc/x", "..", "a/b", "a\nb", ""])
+def test_a_trial_of_a_record_lies_in_its_folder(tmp_path: Path, name: str) -> None:
+    SweepRecord(tmp_path, trials=[Planned(name, trial_config())]).save()
+    with pytest.raises(LipkdError, match="is no name of a trial"):
         load(tmp_path)
 
 

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from tuning.plan.space import Point, corners, draw, size, values_at
 from tuning.plan.sweep_config import SweepConfig
 
 MOST_TRIALS = 10_000  # of a grid; also the most corners of another space that are parsed beforehand
+TRIAL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 PATIENCE = 100  # draws in a row that bring nothing new before a small space counts as exhausted
 
 
@@ -43,7 +45,13 @@ class Planned:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Planned":
-        return cls(row["name"], parse_config(row["config"], f"trial {row['name']}"), row["values"])
+        """Raises LipkdError, KeyError or TypeError for what is no trial; its name is that of a folder, and no path."""
+        name, values = row["name"], row["values"]
+        if not isinstance(name, str) or not TRIAL_NAME.fullmatch(name):
+            raise LipkdError(f"{name!r} is no name of a trial")
+        if not isinstance(values, dict):
+            raise LipkdError(f"trial {name}: values = {values!r}")
+        return cls(name, parse_config(row["config"], f"trial {name}"), values)
 
 
 @dataclass(frozen=True)

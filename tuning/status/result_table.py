@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuning.plan.pareto import best_value, trade_offs, usual_value
 from tuning.plan.planner import Planned
 from tuning.plan.sweep_config import SweepConfig
-from tuning.sweep_folder import DAMAGED, SweepRecord, status_of
+from tuning.sweep_folder import DAMAGED, SweepRecord, read_trial
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ def result_rows(record: SweepRecord) -> tuple[Row, ...]:
 
 def result_row(record: SweepRecord, trial: Planned) -> Row:
     """A trial's status on disk: its best rates, its epochs and the time that they took."""
-    folder, config, reports = record.trial_folder(trial), trial.config, record.reports(trial)
+    config, reading = trial.config, read_trial(record.trial_folder(trial), driver_alive=False)
+    reports = reading.reports
     last = reports[-1].metrics if reports else {}
-    status, reason = status_of(folder, driver_alive=False)
     return Row(
         trial.name,
         "vanilla" if config.cohort.peers == 1 else config.cohort.method,
@@ -48,8 +48,8 @@ def result_row(record: SweepRecord, trial: Planned) -> Row:
         last.get("best/wer"),
         last.get("best/cer"),
         sum(report.metrics.get("time/epoch_s", 0.0) for report in reports) / 60,
-        status,
-        reason,
+        reading.status,
+        reading.reason,
     )
 
 

@@ -17,7 +17,7 @@ from lipkd.trial import ENDED, Report
 from tuning import stop_request
 from tuning.plan.planner import Planned
 from tuning.status.result_table import columns
-from tuning.sweep_folder import DAMAGED, SweepRecord, driver_lock, load, status_of, trial_folders
+from tuning.sweep_folder import DAMAGED, SweepRecord, driver_lock, load, read_trial, trial_folders
 
 WATCH_S = 2.0
 RECENT = 5  # epochs that say how long the next one takes
@@ -79,20 +79,17 @@ def read_status(folder: Path) -> SweepStatus:
 
 
 def _trial(record: SweepRecord, trial: Planned, alive: bool) -> TrialStatus:
-    folder, reports = record.trial_folder(trial), record.reports(trial)
-    last = reports[-1].metrics if reports else {}
-    status, reason = status_of(folder, driver_alive=alive)
-    if not reason and status != "not begun":
-        reason = folder.incomparable_reason()
+    reading = read_trial(record.trial_folder(trial), driver_alive=alive)
+    last = reading.reports[-1].metrics if reading.reports else {}
     return TrialStatus(
         trial.name,
-        status,
-        len(reports),
+        reading.status,
+        len(reading.reports),
         trial.config.training.epochs,
         last.get("val/wer"),
         last.get("best/wer"),
-        seconds_per_epoch(reports),
-        " ".join(reason.split()),
+        seconds_per_epoch(reading.reports),
+        reading.reason,
     )
 
 
