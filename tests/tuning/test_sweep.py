@@ -348,3 +348,10 @@ def test_a_refused_sweep_leaves_nothing_and_removes_nothing_else(file: Path, mlr
     with pytest.raises(LipkdError, match=r"training\.epochs"):
         run_sweep(file, SweepOptions(mlruns))
     assert [path.name for path in (mlruns / "sweeps").iterdir()] == ["other"]
+
+
+def test_status_and_stop_load_neither_pytorch_nor_ray_nor_mlflow() -> None:
+    """They answer at once, and run on a machine that has only the sweep's folder."""
+    script = "import sys, tuning.sweep, tuning.status.status, tuning.stop_request; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"torch", "ray", "mlflow", "optuna"} & set(done.stdout.split())

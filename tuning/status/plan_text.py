@@ -1,7 +1,6 @@
 """What a sweep will do, in a few lines, before it does it."""
 
 from tuning.gpu.shares import Shares
-from tuning.pbt.population import populations_text
 from tuning.plan.planner import Plan
 from tuning.plan.space import Choice
 from tuning.sweep_folder import SweepRecord
@@ -21,6 +20,8 @@ def plan_text(plan: Plan, record: SweepRecord, shares: Shares) -> str:
         f"  {sweep.sampler} over {', '.join(sizes) or 'nothing'}; scheduler {sweep.stopping.name}; {shares.text()}",
     ]
     if sweep.stopping.name == "pbt":
+        from tuning.pbt.population import populations_text  # torch
+
         lines.append(populations_text(plan))
     if over := len(record.ended()):
         lines.append(f"  {over} trials have ended already")
