@@ -4,6 +4,7 @@ A peak comes from the journals of trials that ran on such a card, or from two st
 docs/formats.md has the file.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -15,10 +16,13 @@ from lipkd.config.trial_config import TrialConfig
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
 from lipkd.files import write_json
+from lipkd.lock import only_one
 from lipkd.trial import Cause, TrialFolder
 
 FORMAT = 1
 FILE = "memory.json"  # in the folder of the sweeps
+LOCK = ".memory.lock"  # beside it: sweeps that run at the same time write the same table
+SAVE_S = 10.0
 USUAL_CONTEXT_MB = 600.0  # where it was not measured
 GPU = "gpu.json"  # in the folder of a trial that runs on one: `device`, `total_mb`, `share`
 
@@ -159,6 +163,21 @@ class MemoryTable:
             self.save()
 
     def save(self) -> None:
+        """Write the table, with what other sweeps have written since it was loaded."""
+        with only_one(self.path.with_name(LOCK), f"memory table {self.path}", wait=SAVE_S):
+            with contextlib.suppress(LipkdError):  # a damaged one is replaced
+                self._merge(MemoryTable.load(self.path))
+            self._write()
+
+    def _merge(self, other: "MemoryTable") -> None:
+        for name, theirs in other.cards.items():
+            own = self.cards.setdefault(name, Known(theirs.total_mb))
+            contexts = [c for c in (own.measured_context_mb, theirs.measured_context_mb) if c is not None]
+            own.measured_context_mb = min(contexts, default=None)
+            for kind, peak in theirs.peaks.items():
+                own.add_peak(kind, peak)
+
+    def _write(self) -> None:
         devices = {
             name: {
                 "total_mb": round(known.total_mb, 1),

@@ -87,6 +87,25 @@ def test_a_table_on_disk(tmp_path: Path) -> None:
     assert (row["widths"], row["picture"], row["peak_mb"]) == ([1.0, 0.5], [50, 100, 3], 4000.0)
 
 
+def test_two_sweeps_that_run_at_once_write_one_table(tmp_path: Path) -> None:
+    """Each has read the table when it began; what the other has found since is not lost."""
+    path = tmp_path / "memory.json"
+    small, large = replace(KIND, batch_size=4), replace(KIND, batch_size=16)
+    MemoryTable(path, {"A": Known(16_000.0, 500.0, {KIND: 4000.0})}).save()
+    one, other = MemoryTable.load(path), MemoryTable.load(path)
+    one.cards["A"].add_peak(small, 2000.0)
+    one.cards["A"].measured_context_mb = 450.0
+    other.cards["A"].add_peak(large, 9000.0)
+    other.cards["B"] = Known(8000.0)
+    one.save()
+    other.save()
+    known = Known(16_000.0, 450.0, {KIND: 4000.0, small: 2000.0, large: 9000.0})
+    assert MemoryTable.load(path).cards == {"A": known, "B": Known(8000.0)}
+    path.write_text("{", encoding="utf-8")
+    other.save()
+    assert MemoryTable.load(path).cards == other.cards
+
+
 @pytest.mark.parametrize("content", ["{", "{}", '{"format": 2}', '{"format": 1, "devices": {"A": {}}}'])
 def test_a_table_that_is_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "memory.json"
