@@ -1,7 +1,9 @@
 """Where and in which precision a trial runs."""
 
+import os
 import resource
 import time
+import warnings
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
@@ -42,9 +44,28 @@ def _cpu_has_bf16() -> bool:
 
 
 def prepare_device(training: "TrainingConfig") -> torch.device:
-    """Apply the thread count and choose the device."""
+    """Apply the thread count, choose the device, and ask for the same numbers each time on a GPU."""
     limit_threads(training.threads)
-    return choose_device(training.device)
+    device = choose_device(training.device)
+    if device.type == "cuda":
+        ask_for_determinism()
+    return device
+
+
+def ask_for_determinism() -> None:
+    """Let CUDA use algorithms that give the same bits each time, wherever PyTorch has one.
+
+    It has none for the backward passes of CTC and of 3D max pooling, which add up with atomic operations. The windows
+    of lipkd's pooling do not overlap, so nothing is added up there; gradients of CTC are what may differ in their last
+    bits, and the weights after them. On a processor nothing differs.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it is first used
+    torch.backends.cudnn.benchmark = False  # it chooses algorithms by their time, which is never the same
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling memory that nobody has written is for finding bugs, and costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
 
 
 def limit_threads(threads: int) -> None:

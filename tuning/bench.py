@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lipkd.config.trial_config import load_yaml
+from lipkd.config.yaml_file import load_yaml
 from lipkd.errors import LipkdError
 from lipkd.files import write_json
 from tuning.gpu.shares import part

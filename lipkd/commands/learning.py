@@ -35,7 +35,8 @@ def add(command: AddCommand) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from lipkd.config.trial_config import load_yaml, parse_config
+    from lipkd.config.trial_config import parse_config
+    from lipkd.config.yaml_file import load_yaml
 
     value = load_yaml(arguments.config)
     for item in arguments.set:
@@ -78,7 +79,7 @@ def time_left(seconds: float) -> str:
 
 def override(value: Any, item: str) -> None:
     """Set one field of a plain configuration: `cohort.peers=2`; the value is read as YAML."""
-    import yaml
+    from lipkd.config.yaml_file import parse_yaml
 
     key, equals, text = item.partition("=")
     *parents, name = key.split(".")
@@ -86,10 +87,7 @@ def override(value: Any, item: str) -> None:
         value = value.setdefault(parent, {}) if isinstance(value, dict) else None
     if not equals or not isinstance(value, dict):
         raise LipkdError(f"--set {item}: expected KEY=VALUE with a key of the configuration, like cohort.peers=2")
-    try:
-        value[name] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise LipkdError(f"--set {item}: the value is not YAML") from error
+    value[name] = parse_yaml(text, f"--set {item}: the value")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

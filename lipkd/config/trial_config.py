@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from lipkd.config.sections import (
@@ -24,10 +23,12 @@ from lipkd.config.sections import (
     Strict,
     TrainingConfig,
 )
-from lipkd.errors import LipkdError
+from lipkd.config.yaml_file import load_yaml
+from lipkd.errors import LipkdError, did_you_mean
 from lipkd.text import AUTO, Alphabet, letters
 
 Model = TypeVar("Model", bound=BaseModel)
+MOST_FAULTS = 5  # of a configuration that are told at once
 
 # Where and how often, not what: these never change the numbers. What `data.store` holds is in `data.digest`, what
 # `training.init_from` holds in `training.init_digest`.
@@ -184,31 +185,34 @@ def validate(model: type[Model], value: Any, where: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise LipkdError(f"{where}: " + "; ".join(_sentence(item) for item in error.errors())) from error
+        found = error.errors()
+        more = f"; and {len(found) - MOST_FAULTS} more" if len(found) > MOST_FAULTS else ""
+        told = "; ".join(_sentence(item, model) for item in found[:MOST_FAULTS])
+        raise LipkdError(f"{where}: {told}{more}") from error
 
 
-def _sentence(item: Any) -> str:
+def _sentence(item: Any, model: type[BaseModel] | None = None) -> str:
     field = ".".join(str(part) for part in item["loc"]) or "whole"
     if item["type"] == "extra_forbidden":
-        return f"{field} is not a known field"
+        known = _dotted_fields(model) if model else []
+        elsewhere = [name for name in known if name.rpartition(".")[2] == item["loc"][-1]]
+        return f"{field} is not a known field{did_you_mean(field, elsewhere or known)}"
     if item["type"] == "missing":
         return f"{field} is missing"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":
         return f"{field}: {message}"
-    return f"{field} = {item['input']!r}: {message[0].lower()}{message[1:]}"
+    given = repr(item["input"])
+    return f"{field} = {given if len(given) <= 100 else given[:99] + '…'}: {message[0].lower()}{message[1:]}"
 
 
-def load_yaml(path: str | Path) -> Any:
-    """The content of a YAML file; raises LipkdError when it is missing or not YAML."""
-    path = Path(path)
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise LipkdError(f"{path}: cannot be read ({reason})") from error
-    except yaml.YAMLError as error:
-        raise LipkdError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+def _dotted_fields(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, info in model.model_fields.items():
+        names.append(prefix + name)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            names += _dotted_fields(info.annotation, f"{prefix}{name}.")
+    return names
 
 
 def load_config(path: str | Path) -> TrialConfig:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lipkd.config.sections import DataConfig
 from lipkd.data.store import Clip, ClipStore
-from lipkd.errors import LipkdError
+from lipkd.errors import LipkdError, did_you_mean
 from lipkd.text import Alphabet, letters_of
 
 
@@ -73,7 +73,8 @@ def _by_speaker(store: ClipStore, clips: list[Clip], data: DataConfig) -> dict[s
     known = store.speakers()
     for field in ("val_speakers", "test_speakers"):
         if missing := [s for s in getattr(data, field) if s not in known]:
-            raise LipkdError(f"data.{field}: no {', '.join(missing)} in {store.path}; it has {', '.join(known)}")
+            meant = did_you_mean(missing[0], known)
+            raise LipkdError(f"data.{field}: no {', '.join(missing)} in {store.path}{meant}; it has {', '.join(known)}")
     named = dict.fromkeys(data.val_speakers, "val") | dict.fromkeys(data.test_speakers, "test")
     return {clip.id: named.get(clip.speaker, "train") for clip in clips}
 

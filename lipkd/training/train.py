@@ -1,4 +1,4 @@
-"""Train one trial: a cohort on one split of one clip store, epoch by epoch, resumable to the bit.
+"""Train one trial: a cohort on one split of one clip store, epoch by epoch, resumable.
 
     for every epoch
         for every batch: losses of all peers → gradients → clip per peer → optimiser at the scheduled rate
@@ -7,7 +7,8 @@
         predictions and checkpoints → journal line → report
 
 Every random choice of an epoch follows from (seed, epoch), so a checkpoint holds no generator's state and
-a trial that was killed continues to the same numbers.
+a trial that was killed continues to the same numbers: to the bit on a processor (with the same number of threads), and
+on a GPU but for the last bits of CTC's gradients (see `lipkd.device.ask_for_determinism`).
 """
 
 import contextlib

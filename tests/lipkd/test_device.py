@@ -1,11 +1,13 @@
 """What a trial says of the machine it runs on."""
 
 import math
+import os
 
 import pytest
 import torch
 
-from lipkd.device import Usage, autocast
+from lipkd.config.sections import TrainingConfig
+from lipkd.device import Usage, autocast, prepare_device
 
 
 def test_a_torch_without_its_private_question_for_bf16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,3 +48,18 @@ def test_a_gpu_without_a_library_that_measures_it_costs_one_figure(monkeypatch: 
 
     monkeypatch.setattr(torch.cuda, "utilization", missing)
     assert "system/gpu_percent" not in usage.metrics()
+
+
+def test_a_gpu_is_asked_for_the_same_bits_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be had is asked for, and what cannot does not end the training: PyTorch only warns."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    monkeypatch.setattr("lipkd.device.choose_device", lambda name: torch.device("cuda"))
+    try:
+        prepare_device(TrainingConfig())
+        assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
+        assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # what the user has set stays
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.deterministic = before[1]

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lipkd.config.sections import Strict
-from lipkd.config.trial_config import MAY_CHANGE, changeable, load_yaml, validate
+from lipkd.config.trial_config import MAY_CHANGE, changeable, validate
+from lipkd.config.yaml_file import load_yaml
 from lipkd.errors import LipkdError
 from tuning.plan.space import Choice, Dimension, parse_dimension
 
