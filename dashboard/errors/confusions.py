@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard.errors.word_edits import ClipEdits, rate
+from dashboard.errors.word_edits import ClipEdits
 from dashboard.notation import percent, visible
+from lipkd.ctc.metrics import error_rate
 from preprocessing.synthetic.visemes import VISEMES
 
 NOTHING = "∅"  # on the side of a confusion where there is no letter
@@ -40,8 +41,8 @@ def rates_by(clips: Iterable[tuple[str, ClipEdits]], name: str) -> list[dict[str
             "clips": len(members),
             "wrong": sum(c.word_edits > 0 for c in members),
             "words": sum(c.words for c in members),
-            "wer": rate(sum(c.word_edits for c in members), sum(c.words for c in members)),
-            "cer": rate(sum(c.char_edits for c in members), sum(c.chars for c in members)),
+            "wer": error_rate(sum(c.word_edits for c in members), sum(c.words for c in members)),
+            "cer": error_rate(sum(c.char_edits for c in members), sum(c.chars for c in members)),
         }
         for group, members in groups.items()
     ]

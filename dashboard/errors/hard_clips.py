@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard.errors.word_edits import ClipEdits, clip_edits, corpus_rates, rate
+from dashboard.errors.word_edits import ClipEdits, clip_edits, corpus_rates
 from dashboard.tracking.records import Prediction
+from lipkd.ctc.metrics import error_rate
 
 MISSED = 3  # words that are named for a clip
 MOST_REASONS = 3  # why a trial is left out
@@ -27,7 +28,7 @@ class ClipHypothesis:
 
     @property
     def wer(self) -> float:
-        return rate(self.edits, self.words)
+        return error_rate(self.edits, self.words)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Literal, cast
 import jiwer
 
 from dashboard.errors.word_alignment import align
+from lipkd.ctc.metrics import edits_in, error_rate
 from lipkd.text import letters
 
 Kind = Literal["equal", "substitute", "delete", "insert"]
@@ -35,16 +36,11 @@ class ClipEdits:
 
     @property
     def wer(self) -> float:
-        return rate(self.word_edits, self.words)
+        return error_rate(self.word_edits, self.words)
 
     @property
     def cer(self) -> float:
-        return rate(self.char_edits, self.chars)
-
-
-def rate(edits: int, length: int) -> float:
-    """Edits over reference length; an empty reference counts as one unit, so that the rate stays finite."""
-    return edits / max(length, 1)
+        return error_rate(self.char_edits, self.chars)
 
 
 def clip_edits(references: Sequence[str], hypotheses: Sequence[str]) -> list[ClipEdits]:
@@ -62,9 +58,9 @@ def clip_edits(references: Sequence[str], hypotheses: Sequence[str]) -> list[Cli
         ClipEdits(
             edits=_word_edits(steps, ref_words, hyp_words),
             letter_edits=tuple(edit for chunk in char_steps for edit in _edits(chunk, ref_chars, hyp_chars)),
-            word_edits=sum(_count(chunk) for chunk in steps),
+            word_edits=sum(edits_in(chunk) for chunk in steps),
             words=len(ref_words),
-            char_edits=sum(_count(chunk) for chunk in char_steps),
+            char_edits=sum(edits_in(chunk) for chunk in char_steps),
             chars=len(ref_chars),
         )
         for ref_words, hyp_words, steps, ref_chars, hyp_chars, char_steps in rows
@@ -74,14 +70,14 @@ def clip_edits(references: Sequence[str], hypotheses: Sequence[str]) -> list[Cli
 def corpus_rates(comparisons: Sequence[ClipEdits]) -> tuple[float, float]:
     """WER and CER over several clips: all edits over all reference lengths."""
     return (
-        rate(sum(c.word_edits for c in comparisons), sum(c.words for c in comparisons)),
-        rate(sum(c.char_edits for c in comparisons), sum(c.chars for c in comparisons)),
+        error_rate(sum(c.word_edits for c in comparisons), sum(c.words for c in comparisons)),
+        error_rate(sum(c.char_edits for c in comparisons), sum(c.chars for c in comparisons)),
     )
 
 
 def _word_edits(steps: Sequence[jiwer.AlignmentChunk], reference: list[str], hypothesis: list[str]) -> tuple[Edit, ...]:
     """The alignment of jiwer, whose order of ties says nothing of the letters, where there is but one edit."""
-    if sum(map(_count, steps)) < 2:
+    if sum(map(edits_in, steps)) < 2:
         return tuple(edit for chunk in steps for edit in _edits(chunk, reference, hypothesis))
     return tuple(Edit(_kind(a, b), a, b) for a, b in align(reference, hypothesis))
 
@@ -98,9 +94,3 @@ def _edits(chunk: jiwer.AlignmentChunk, reference: list[str], hypothesis: list[s
     length = max(len(left), len(right))  # one side is empty in a deletion or an insertion
     pairs = zip(left or [""] * length, right or [""] * length, strict=True)
     return [Edit(cast(Kind, chunk.type), a, b) for a, b in pairs]
-
-
-def _count(chunk: jiwer.AlignmentChunk) -> int:
-    if chunk.type == "equal":
-        return 0
-    return max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,12 +50,13 @@ def _points(text: str) -> tuple[float, ...]:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from lipkd.evaluation.compare import compare, compare_sweep
+    from lipkd.evaluation.clip_errors import ErrorTable, Readable
+    from lipkd.evaluation.compare import compare, compare_sweep, usable
     from lipkd.evaluation.comparison import table
     from lipkd.evaluation.power import plans
     from lipkd.trial import TrialFolder
 
-    def folders(paths: list[Path]) -> list[TrialFolder]:
+    def folders(paths: list[Path]) -> list[Readable]:
         return [
             TrialFolder(found.parent)
             for path in paths
@@ -65,12 +67,16 @@ def _compare(arguments: argparse.Namespace) -> int:
     against = folders(arguments.against or [])
     if arguments.width is not None and not arguments.against:
         raise LipkdError(f"--width {arguments.width:g}: goes with --against; without, every width is compared")
+    errors = ErrorTable()
+    if not against:
+        trials, left_out = usable(trials, errors)
+        _print_left_out(left_out)
     if arguments.plan:
-        return _plan(arguments, plans(trials, against, arguments.width, arguments.points))
+        return _plan(arguments, plans(trials, against, arguments.width, arguments.points, errors))
     if arguments.against:
         found = [compare(trials, against, width=arguments.width)]
     else:
-        found = compare_sweep(trials)
+        found = compare_sweep(trials, errors)
     if not found:
         raise LipkdError(f"{arguments.trials[0]}: {NOTHING}")
     if arguments.json:
@@ -82,6 +88,16 @@ def _compare(arguments: argparse.Namespace) -> int:
             print(comparison.heading())
             print("  " + comparison.verdict().replace("\n", "\n  "))
     return 0
+
+
+def _print_left_out(left_out: dict[str, str]) -> None:
+    """A line per reason on stderr, with the trials that have it, of many the first."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        print(f"left out {', '.join(names[:3])}{more}: {reason}", file=sys.stderr)
 
 
 def _plan(arguments: argparse.Namespace, found: "list[tuple[str, list[Plan] | str]]") -> int:

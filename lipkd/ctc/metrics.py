@@ -15,6 +15,18 @@ import jiwer
 from lipkd.text import LETTERS, Protocol, normalise
 
 
+def error_rate(edits: float, length: int) -> float:
+    """Edits over reference length; an empty reference, which scoring refuses, counts as one unit where it is shown."""
+    return edits / max(length, 1)
+
+
+def edits_in(piece: jiwer.AlignmentChunk) -> int:
+    """Edits of a piece of an alignment: the longer of its sides, none where they are equal."""
+    if piece.type == "equal":
+        return 0
+    return max(piece.ref_end_idx - piece.ref_start_idx, piece.hyp_end_idx - piece.hyp_start_idx)
+
+
 @dataclass(frozen=True)
 class ErrorCounts:
     """Edits and reference lengths summed over clips, in words and in characters."""
@@ -29,11 +41,11 @@ class ErrorCounts:
 
     @property
     def wer(self) -> float:
-        return self.word_edits / self.words
+        return error_rate(self.word_edits, self.words)
 
     @property
     def cer(self) -> float:
-        return self.char_edits / self.chars
+        return error_rate(self.char_edits, self.chars)
 
     @property
     def sentence_accuracy(self) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipkd.config.trial_config import TrialConfig
+from lipkd.ctc.metrics import edits_in
 from lipkd.errors import LipkdError
 from lipkd.text import normalise
 
@@ -85,12 +86,8 @@ def clip_errors(trial: Readable, part: Part) -> ClipErrors:
 
 
 def _edits(aligned: jiwer.WordOutput | jiwer.CharacterOutput) -> list[int]:
-    """Edits of every clip: the longer side of each piece of the alignment that is not equal."""
-    return [sum(_count(piece) for piece in pieces if piece.type != "equal") for pieces in aligned.alignments]
-
-
-def _count(piece: jiwer.AlignmentChunk) -> int:
-    return max(piece.ref_end_idx - piece.ref_start_idx, piece.hyp_end_idx - piece.hyp_start_idx)
+    """Edits of every clip."""
+    return [sum(map(edits_in, pieces)) for pieces in aligned.alignments]
 
 
 def speakers_of(ids: Sequence[str]) -> list[str]:

@@ -108,27 +108,42 @@ class Pair:
         return np.mean(list(compress(edits, taken)), axis=0)
 
 
-def compare_sweep(trials: Sequence[Readable]) -> list[MethodComparison]:
+def usable(trials: Sequence[Readable], errors: ErrorTable) -> tuple[list[Readable], dict[str, str]]:
+    """The trials of a sweep that can be compared, and why the others cannot, by name: they have not finished, say
+    themselves that they are not comparable, or are damaged."""
+    found, left_out = [], {}
+    for trial in trials:
+        try:
+            _require_finished(trial)
+            errors.of(trial, "val")
+        except LipkdError as error:
+            left_out[trial.name] = str(error).removeprefix(f"{trial.name} cannot be compared: ")
+        else:
+            found.append(trial)
+    return found, left_out
+
+
+def compare_sweep(trials: Sequence[Readable], errors: ErrorTable | None = None) -> list[MethodComparison]:
     """Every cohort of a sweep against vanilla, and every taught one against independent peers, at equal everything
     else; peers of different widths width by width.
 
-    Trials that have not finished or say that they are not comparable, and cohorts without a control, are left out.
+    Trials that cannot be compared, which `usable` names, and cohorts without a control are left out.
     """
-    errors = ErrorTable()
-    return [compare(*sides, width=width, errors=errors, setting=own) for sides, width, own in controlled(trials)]
+    errors = errors or ErrorTable()
+    pairs = controlled(usable(trials, errors)[0])
+    return [compare(*sides, width=width, errors=errors, setting=own) for sides, width, own in pairs]
 
 
 Controlled = tuple[tuple[list[Readable], list[Readable]], float | None, dict[str, str]]
 
 
 def controlled(trials: Sequence[Readable]) -> list[Controlled]:
-    """The cohorts of a sweep with their controls: both sides, the width at which they are compared, and in what they
-    differ from the other pairs of the sweep beside their cohorts."""
+    """The cohorts among finished trials with their controls: both sides, the width at which they are compared, and in
+    what they differ from the other pairs beside their cohorts."""
     groups: dict[str, dict[str, list[Readable]]] = {}
     for trial in trials:
-        if trial.state()["state"] == "finished" and not trial.incomparable_reason():
-            group = groups.setdefault(json.dumps(_surroundings(trial), sort_keys=True), {})
-            group.setdefault(json.dumps(_cohort(trial), sort_keys=True), []).append(trial)
+        group = groups.setdefault(json.dumps(_surroundings(trial), sort_keys=True), {})
+        group.setdefault(json.dumps(_cohort(trial), sort_keys=True), []).append(trial)
     found: list[Controlled] = []
     settings = [json.loads(key) for key in groups]
     varying = differing(settings) if settings else []
@@ -219,10 +234,14 @@ def _require_equal(one: Readable, other: Readable, *, cohort: bool = False) -> N
     if problems:
         raise LipkdError(f"{one.name} and {other.name} cannot be compared: they differ in {', '.join(problems)}")
     for trial in (one, other):
-        if trial.state()["state"] != "finished":
-            raise LipkdError(f"{trial.name} cannot be compared: it is {trial.state()['state']}, not finished")
-        if reason := trial.incomparable_reason():
-            raise LipkdError(f"{trial.name} cannot be compared: {reason}")
+        _require_finished(trial)
+
+
+def _require_finished(trial: Readable) -> None:
+    if trial.state()["state"] != "finished":
+        raise LipkdError(f"{trial.name} cannot be compared: it is {trial.state()['state']}, not finished")
+    if reason := trial.incomparable_reason():
+        raise LipkdError(f"{trial.name} cannot be compared: {reason}")
 
 
 def _as_text(values: dict[str, Any]) -> dict[str, str]:

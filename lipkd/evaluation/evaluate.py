@@ -76,14 +76,14 @@ def read_clips(
     """
     rows, posteriors, losses, losses_together = [], {}, [], []
     for batches in zip(*(reader.plain(clips, options.batch_size, view) for view in options.views), strict=True):
-        seen = [batch.to(device) for batch in batches]
+        on_device = [batch.to(device) for batch in batches]
         with autocast(device, options.precision or "auto"):
-            read = [cohort.infer(batch) for batch in seen]
-        batch = seen[0]  # all but the pictures is the same in each
-        by_peer = zip(*(peers for peers, _ in read), strict=True)
+            outputs = [cohort.infer(batch) for batch in on_device]
+        batch = on_device[0]  # all but the pictures is the same in each
+        by_peer = zip(*(peers for peers, _ in outputs), strict=True)
         logits = [most_confident(z, batch.lengths, reader.alphabet) for z in by_peer]
-        ensemble = most_confident([together for _, together in read], batch.lengths, reader.alphabet)
-        said = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
+        ensemble = most_confident([logits_together for _, logits_together in outputs], batch.lengths, reader.alphabet)
+        hypotheses = [greedy(z, batch.lengths, reader.alphabet) for z in logits]
         together = greedy(ensemble, batch.lengths, reader.alphabet)
         chosen = []
         if options.decoder == "sentences":
@@ -96,7 +96,7 @@ def read_clips(
             row: dict[str, Any] = {
                 "id": clip.id,
                 "reference": clip.text,
-                "hypotheses": [texts[index] for texts in said],
+                "hypotheses": [texts[index] for texts in hypotheses],
             }
             if chosen:
                 row["closed_list"] = [texts[index] for texts in chosen]

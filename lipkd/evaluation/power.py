@@ -187,12 +187,15 @@ def plan(gaps: Floats, lengths: Floats, speakers: Sequence[str], other: bool, po
 
 
 def plans(
-    trials: Sequence[Readable], against: Sequence[Readable], width: float | None, points: Sequence[float]
+    trials: Sequence[Readable],
+    against: Sequence[Readable],
+    width: float | None,
+    points: Sequence[float],
+    errors: ErrorTable,
 ) -> list[tuple[str, list[Plan] | str]]:
     """For every comparison of `trials` (with their controls, or with those of `against`): its heading, and its plans in
     WER and CER, or why there are none."""
     sides = [((list(trials), list(against)), width, {})] if against else controlled(trials)
-    errors = ErrorTable()
     found: list[tuple[str, list[Plan] | str]] = []
     for (a, b), own_width, setting in sides:
         pair = Pair(a, b, own_width, errors)

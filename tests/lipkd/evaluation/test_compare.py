@@ -308,3 +308,23 @@ def test_a_width_is_chosen_for_two_sides_only(tmp_path: Path, capsys: pytest.Cap
     assert "mean over peers of width 1" in capsys.readouterr().out
     assert main(["compare", str(tmp_path), "--width", "1"]) == 2
     assert "--width 1: goes with --against" in capsys.readouterr().err
+
+
+def test_a_sweep_goes_on_without_what_cannot_be_compared_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five stopped trials, one that is not comparable, one with a damaged configuration, and two that are a pair."""
+    trial(tmp_path, 0, [[2, 2]])
+    trial(tmp_path, 0, [[1, 1]] * 2, cohort={"peers": 2, "method": "dml"})
+    stopped = [trial(tmp_path, seed, [[1, 1]], state="stopped") for seed in range(1, 6)]
+    trial(tmp_path, 6, [[1, 1]]).set_incomparable("it went on from another's weights")
+    damaged = trial(tmp_path, 7, [[1, 1]])
+    (damaged.path / "config.json").write_text("")
+    assert main(["compare", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("dml ×2 (width 1) against vanilla (width 1)")
+    lines = printed.err.splitlines()
+    assert len(lines) == 3
+    assert f"left out {', '.join(t.name for t in stopped[:3])} and 2 more: it is stopped, not finished" in lines
+    assert any(line.endswith(": it went on from another's weights") for line in lines)
+    assert any(damaged.name in line and "config.json" in line for line in lines)
