@@ -8,7 +8,8 @@ from typing import Any
 from lipkd import __version__
 from lipkd.ctc.metrics import ErrorCounts, count_errors
 from lipkd.data.store import ClipStore
-from lipkd.deployment.lipreader import FORMAT, LipReader
+from lipkd.deployment.lipreader import LipReader
+from lipkd.deployment.model_card import FORMAT
 from lipkd.errors import LipkdError
 from lipkd.evaluation.evaluate import load_cohort
 from lipkd.model.cost import network_cost

@@ -7,7 +7,6 @@ Reading needs torch, numpy and safetensors, and no other part of the platform. M
 through `_load_pyfunc`.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lipkd.checkpoint import check_tensors, tensors_digest
 from lipkd.ctc.decode import decode
 from lipkd.ctc.hypothesis import Hypothesis
 from lipkd.ctc.options import DecodingOptions
@@ -27,14 +27,15 @@ from lipkd.ctc.tta import most_confident
 from lipkd.data.store import Frames
 from lipkd.data.transforms import mean_and_std, scaled, stacked, standardising
 from lipkd.data.views import View
+from lipkd.deployment.model_card import CARD, read_card, shape_of
 from lipkd.device import autocast, choose_device
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
-from lipkd.model.lipnet import LipNet, NetworkShape
+from lipkd.model.cost import network_cost
+from lipkd.model.lipnet import LipNet
 from lipkd.text import Alphabet
 
-FORMAT = 1
-CARD, WEIGHTS = "model.json", "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 DEFAULTS = DecodingOptions()
 
 
@@ -59,18 +60,21 @@ class LipReader:
         """The model in a folder; raises LipkdError when it is missing, damaged, or of another format."""
         folder = Path(folder)
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-            if card["format"] != FORMAT:
-                raise LipkdError(f"model {folder}: format {card['format']}, this lipkd reads {FORMAT}")
-            network = LipNet(NetworkShape(**{**card["network"], "channels": tuple(card["network"]["channels"])}))
-            network.load_state_dict(load_file(folder / WEIGHTS))
-            return cls(network, card, device)
+            card = read_card(folder)
+            weights = load_file(folder / WEIGHTS)
+            check_tensors(weights, card["weights_sha256"])
+            shape = shape_of(card)
+            held, needed = sum(value.numel() for value in weights.values()), network_cost(shape).parameters
+            if held != needed:  # before a network is built that may fill the memory
+                raise ValueError(f"{WEIGHTS} holds {held} parameters, a network of these sizes has {needed}")
+            network = LipNet(shape)
+            network.load_state_dict(weights)
         except FileNotFoundError as error:
             raise LipkdError(f"model {folder}: no {CARD} and {WEIGHTS} there; make them with `lipkd deploy`") from error
-        except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            if isinstance(error, LipkdError):
-                raise
-            raise LipkdError(f"model {folder}: not a deployed model of lipkd, or damaged ({error})") from error
+        except (SafetensorError, ValueError, RuntimeError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise LipkdError(f"model {folder}: not a deployed model of lipkd, or damaged ({reason})") from error
+        return cls(network, card, device)
 
     def save(self, folder: Path) -> None:
         """Write the model to `folder`, whole or not at all; another model there is replaced.
@@ -85,7 +89,7 @@ class LipReader:
             shutil.rmtree(left, ignore_errors=True)
         weights = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
         write_atomic(partial / WEIGHTS, lambda temporary: save_file(weights, temporary))
-        write_json(partial / CARD, self.card)
+        write_json(partial / CARD, {**self.card, "weights_sha256": tensors_digest(weights)})
         if folder.exists():
             os.replace(folder, old)
         os.replace(partial, folder)

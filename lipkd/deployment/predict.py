@@ -48,6 +48,8 @@ def _transcribe(
                 loaded[place] = source.load()
             except LipkdError as error:
                 answers[place] = error
+            except MemoryError:
+                answers[place] = LipkdError("it needs more memory than there is")
         order = sorted(loaded, key=lambda place: len(loaded[place]))
         for begin in range(0, len(order), batch_size):
             places = order[begin : begin + batch_size]
@@ -74,14 +76,14 @@ def load_array(path: Path, picture: tuple[int, int, int]) -> Frames:
 
     Raises LipkdError when the file is no such array or has other channels.
     """
-    try:
-        frames = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise LipkdError(f"not an array that numpy has saved ({error})") from error
+    try:  # mapped: a header that promises more than the file holds is refused, not allocated
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy hands a damaged header to Python's tokenizer and parser, which raise many kinds
+        raise LipkdError(f"not an array that numpy has saved, or damaged ({' '.join(str(error).split())})") from error
     channels = picture[2]
     wanted = f"uint8(frames, height, width, {channels})"
     if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 4 or 0 in frames.shape:
         raise LipkdError(f"not a clip: expected {wanted}")
     if frames.shape[3] != channels:
         raise LipkdError(f"{frames.dtype}{frames.shape}: expected {wanted}")
-    return frames if frames.shape[1:3] == picture[:2] else resize(frames, picture[:2])
+    return np.array(frames) if frames.shape[1:3] == picture[:2] else resize(frames, picture[:2])

@@ -6,10 +6,13 @@ activations and the recurrent gates' own arithmetic (under two per cent) are not
 
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
-from lipkd.config.trial_config import TrialConfig
 from lipkd.model.lipnet import KERNELS, NetworkShape, network_shape
 from lipkd.text import Alphabet
+
+if TYPE_CHECKING:  # reading with a deployed model needs no pydantic
+    from lipkd.config.trial_config import TrialConfig
 
 GATES = 3  # of a GRU
 
@@ -40,7 +43,7 @@ def network_cost(shape: NetworkShape, fps: float = 25.0) -> Cost:
     return Cost(parameters + weights + shape.symbols, round((per_frame + weights) * fps))
 
 
-def peer_costs(config: TrialConfig, picture: tuple[int, int, int], fps: float = 25.0) -> tuple[Cost, ...]:
+def peer_costs(config: "TrialConfig", picture: tuple[int, int, int], fps: float = 25.0) -> tuple[Cost, ...]:
     """The cost of every peer of a trial, were it deployed; picture (height, width, channels) of its clip store."""
     height, width = config.data.crop or picture[:2]
     symbols = Alphabet(config.data.alphabet).size

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from lipkd.deployment.lipreader import FORMAT, LipReader
+from lipkd.deployment.lipreader import LipReader
+from lipkd.deployment.model_card import FORMAT
 from lipkd.model.lipnet import LipNet, network_shape
 from lipkd.text import LETTERS, Alphabet
 

@@ -1,17 +1,21 @@
 """From trial to model folder to what it says: the same to the bit, and without the platform."""
 
 import json
+import math
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from lipkd.checkpoint import tensors_digest
 from lipkd.config.trial_config import parse_config
 from lipkd.ctc.hypothesis import Hypothesis
 from lipkd.ctc.options import DecodingOptions
@@ -232,23 +236,126 @@ def test_arrays_are_brought_to_size_or_refused(tmp_path: Path) -> None:
             load_array(tmp_path / f"{name}.npy", picture)
 
 
-@pytest.mark.parametrize("damage", ["format", "field", "weights", "other weights", "json", "gone"])
-def test_a_damaged_model_is_one_sentence(model: Path, tmp_path: Path, damage: str) -> None:
+def test_an_array_that_is_not_what_it_says_is_a_sentence(tmp_path: Path) -> None:
+    """A header that asks for petabytes, an .npz by another name, dimensions beyond any integer, no array at all."""
+    for name, shape in (
+        ("petabytes", (10**6, 10**5, 10**5, 3)),
+        ("endless", (10**30, 24, 48, 3)),
+        ("less", (-1, 24, 48, 3)),
+    ):
+        with (tmp_path / f"{name}.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            file.write(b"abc")
+    with (tmp_path / "several.npy").open("wb") as file:
+        np.savez(file, clip=np.zeros((2, 24, 48, 3), np.uint8))
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    (tmp_path / "empty.npy").touch()
+    (tmp_path / "nested.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x27" + b"[" * 10_000)
+    for path in sorted(tmp_path.iterdir()):
+        with pytest.raises(LipkdError, match=r"not an array that numpy has saved|not a clip"):
+            load_array(path, (24, 48, 3))
+
+
+def test_a_clip_that_needs_too_much_memory_costs_that_clip_only(model: Path, tiny_store: ClipStore) -> None:
+    reader = LipReader.load(model, "cpu")
+
+    def fill() -> Frames:
+        raise MemoryError
+
+    sources = [Source("vast", fill), *stored_clips(reader, tiny_store.path, [tiny_store.clips[0].id])]
+    (_, vast), (_, other) = transcribe(reader, sources, DecodingOptions())
+    assert isinstance(vast, LipkdError) and "memory" in str(vast)
+    assert isinstance(other, Hypothesis)
+
+
+def damaged_copy(model: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """The model with another card, in a folder."""
     card = json.loads((model / "model.json").read_text(encoding="utf-8"))
-    weights = (model / "weights.safetensors").read_bytes()
-    if damage == "format":
-        card["format"] = 2
-    elif damage == "field":
-        del card["network"]["hidden"]
-    elif damage == "other weights":
-        card["network"]["hidden"] += 1
-    write_json(tmp_path / "model.json", card)
-    if damage == "json":
-        (tmp_path / "model.json").write_text("{", encoding="utf-8")
-    if damage != "gone":
-        (tmp_path / "weights.safetensors").write_bytes(weights[:-9] if damage == "weights" else weights)
+    change(card)
+    (folder / "model.json").write_text(json.dumps(card), encoding="utf-8")
+    (folder / "weights.safetensors").write_bytes((model / "weights.safetensors").read_bytes())
+
+
+@pytest.mark.parametrize("value", [0, -25, math.nan, math.inf, 10**5, "25", True, None])
+@pytest.mark.parametrize("field", ["pictures.fps", "preprocessing.zoom"])
+def test_impossible_rates_and_zooms_are_refused(model: Path, tmp_path: Path, field: str, value: Any) -> None:
+    part, name = field.split(".")
+    damaged_copy(model, tmp_path, lambda card: card[part].update({name: value}))
+    with pytest.raises(LipkdError, match=rf"^model .*{part}\.{name} = "):
+        LipReader.load(tmp_path)
+
+
+@pytest.mark.parametrize("value", [0, -1, 10**5, 10**12, 1.5, math.nan, "24", True, None])
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("pictures.height", "pictures.width", "pictures.channels", "preprocessing.height", "preprocessing.width"),
+        *("network.height", "network.width", "network.hidden", "network.symbols", "network.picture_channels"),
+    ],
+)
+def test_impossible_sizes_are_refused(model: Path, tmp_path: Path, field: str, value: Any) -> None:
+    part, name = field.split(".")
+    damaged_copy(model, tmp_path, lambda card: card[part].update({name: value}))
+    with pytest.raises(LipkdError, match=r"^model .*: must be a whole number from 1 to"):
+        LipReader.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card.update(format=1),
+        lambda card: card.update(alphabet=7),
+        lambda card: card.update(alphabet="aa"),
+        lambda card: card.update(alphabet=" ab"),
+        lambda card: card.update(precision="fp8"),
+        lambda card: card.update(network=[]),
+        lambda card: card["network"].update(channels=[4, 8]),
+        lambda card: card["network"].update(channels=[4, 8, 65_536]),
+        lambda card: card["network"].update(hidden=65_536),
+        lambda card: card["network"].pop("hidden"),
+        lambda card: card["preprocessing"].update(height=24),
+        lambda card: card.pop("pictures"),
+        lambda card: card.pop("weights_sha256"),
+        lambda card: card.update(weights_sha256="0" * 64),
+        lambda card: card.update(weights_sha256=1),
+    ],
+)
+def test_a_card_that_contradicts_itself_or_its_weights_is_refused(
+    model: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    damaged_copy(model, tmp_path, change)
     with pytest.raises(LipkdError, match=r"^model "):
         LipReader.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", "", "[" * 100_000, "\x00"])
+def test_a_card_that_is_no_object_is_refused(model: Path, tmp_path: Path, text: str) -> None:
+    damaged_copy(model, tmp_path, lambda card: None)
+    (tmp_path / "model.json").write_text(text, encoding="utf-8")
+    with pytest.raises(LipkdError, match=r"^model .*damaged"):
+        LipReader.load(tmp_path)
+
+
+def test_weights_with_a_flipped_bit_cut_or_not_finite_are_refused(model: Path, tmp_path: Path) -> None:
+    damaged_copy(model, tmp_path, lambda card: None)
+    LipReader.load(tmp_path, "cpu")
+    path = tmp_path / "weights.safetensors"
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-5] ^= 1
+    for content, reason in ((bytes(flipped), "checksum"), (whole[:-9], ""), (b"", ""), (b"\xff" * 100, "")):
+        path.write_bytes(content)
+        with pytest.raises(LipkdError, match=rf"^model .*damaged.*{reason}"):
+            LipReader.load(tmp_path, "cpu")
+    nothing = {name: torch.full_like(value, math.nan) for name, value in load_file(model / path.name).items()}
+    save_file(nothing, path)
+    damaged = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    write_json(tmp_path / "model.json", {**damaged, "weights_sha256": tensors_digest(nothing)})
+    with pytest.raises(LipkdError, match="is not finite"):
+        LipReader.load(tmp_path, "cpu")
+    path.unlink()
+    with pytest.raises(LipkdError, match="make them with `lipkd deploy`"):
+        LipReader.load(tmp_path, "cpu")
 
 
 def test_predict_needs_torch_numpy_and_safetensors_only(model: Path, tiny_store: ClipStore, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def small_model(folder: Path, seed: int = 0) -> LipReader:
     torch.manual_seed(seed)
     shape = network_shape("lipnet-128", 0.125, picture=(16, 24, 1), symbols=28)
     card: dict[str, Any] = {
-        "format": 1,
+        "format": 2,
         "alphabet": " abcdefghijklmnopqrstuvwxyz",
         "network": {**vars(shape)},
         "pictures": {"height": 20, "width": 30, "channels": 1, "colour": "grey", "fps": 25.0},
