@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lipkd.config.trial_config import TrialConfig, parse_config
+from lipkd.data.store import store_digest
 from lipkd.errors import LipkdError
 from lipkd.files import parse_line, read_json, read_jsonl, write_json
 
@@ -89,6 +90,16 @@ class TrialFolder:
     def add_start(self, entry: dict[str, Any]) -> None:
         """Append the entry of a start."""
         write_json(self.provenance_file, [*self.provenance(), entry])
+
+    def store(self) -> Path:
+        """Where the trial's clip store lies: where it lay beside the trial when that was trained, if it still does (the
+        project was moved or copied), else where the configuration says."""
+        config = self.config()
+        for entry in reversed(self.provenance()):
+            place = Path(os.path.normpath(self.path.absolute() / str(entry.get("store") or ".")))
+            if entry.get("store") and store_digest(place) == config.data.digest:
+                return place
+        return Path(config.data.store).absolute()
 
     def split(self) -> dict[str, Any]:
         """`train`, `val`, `test` (clip ids) and `store_digest`; empty before training has begun."""

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from lipkd.errors import LipkdError
 from lipkd.lock import only_one
+from lipkd.tracking_uri import public_uri
 from tuning import stop_request, sweep_folder
 from tuning.gpu import probe
 from tuning.gpu.memory_table import MemoryTable
@@ -25,7 +26,8 @@ from tuning.plan.sweep_config import SweepConfig, load_sweep
 from tuning.status.plan_text import plan_text
 from tuning.status.result_table import Row, result_rows, result_text
 from tuning.sweep_folder import SweepRecord, driver_lock
-from tuning.tracking.client import NoAnswer, choose_uri, connect, default_uri, experiment_id, find_runs, public_uri
+from tuning.tracking.client import NoAnswer, connect, default_uri, experiment_id, find_runs
+from tuning.tracking.location import recorded_uri, uri_of_sweep
 from tuning.tracking.sync_process import LOG, SyncProcess
 
 
@@ -164,8 +166,9 @@ class SweepRun:
             from tuning.pbt.generations import check_populations  # torch
 
             check_populations(self.planned, record)
-        self.uri = choose_uri(options.mlruns, options.tracking_uri, self.sweep.tracking_uri, record.tracking_uri)
-        record.tracking_uri = public_uri(self.uri)
+        given = (options.tracking_uri, self.sweep.tracking_uri)
+        self.uri = uri_of_sweep(self.folder, record.tracking_uri, options.mlruns, *given)
+        record.tracking_uri = recorded_uri(self.uri, self.folder)
         if not (options.dry_run or options.offline):
             self._check_tracking()
 
@@ -174,7 +177,7 @@ class SweepRun:
         record = self.record
         try:
             client = connect(self.uri)
-            experiment = experiment_id(client, record.experiment, self.options.mlruns)
+            experiment = experiment_id(client, record.experiment)
             runs = [] if record.trials else find_runs(client, experiment, "sweep", record.name)
             if any(run.data.tags.get("lipkd.folder") != str(self.folder) for run in runs):
                 raise LipkdError(

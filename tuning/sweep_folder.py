@@ -5,6 +5,7 @@ each has come stands in its own folder, written by the training loop.
 """
 
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -74,8 +75,11 @@ class SweepRecord:
 
     def add(self, trials: Iterable[Planned]) -> list[Planned]:
         """Append the trials whose configuration is not there yet, and save; returns those."""
+        planned = {trial.config.identity(): trial for trial in trials}
         known = {trial.config.identity() for trial in self.trials}
-        fresh = [trial for trial in trials if trial.config.identity() not in known]
+        # The same configuration, but its store may lie elsewhere now: the project was moved.
+        self.trials = [planned.get(trial.config.identity(), trial) for trial in self.trials]
+        fresh = [trial for identity, trial in planned.items() if identity not in known]
         refuse_one_name([*self.trials, *fresh])
         self.trials += fresh
         self.save()
@@ -106,7 +110,7 @@ class SweepRecord:
             "name": self.name,
             "experiment": self.experiment,
             "tracking_uri": self.tracking_uri,
-            "working_folder": self.working_folder,
+            "working_folder": _relation(self.working_folder, self.folder),
             "commit": self.commit,
             "created": self.created,
             "trials": [trial.to_json() for trial in self.trials],
@@ -122,6 +126,14 @@ class SweepRecord:
     def ended(self) -> list[Planned]:
         """Trials that are finished or were stopped: they are not trained again."""
         return [t for t in self.trials if self.state(t) in ("finished", "stopped")]
+
+
+def _relation(working_folder: str, folder: Path) -> str:
+    """The working folder as `sweep.json` has it: relative to a sweep's folder that lies in it, else in full. Both can
+    then be moved together."""
+    if Path(working_folder) in folder.absolute().parents:
+        return os.path.relpath(working_folder, folder.absolute())
+    return working_folder
 
 
 def begin(folder: Path, *, experiment: str, working_folder: Path) -> SweepRecord:
@@ -151,6 +163,7 @@ def load(folder: Path) -> SweepRecord:
     if wrong:
         raise LipkdError(f"{path}: {wrong[0]} = {content.get(wrong[0])!r}; {way_out}")
     fields = {key: content[key] for key in FIELDS if key != "trials"}
+    fields["working_folder"] = os.path.normpath(folder.absolute() / content["working_folder"])
     try:
         return SweepRecord(folder, **fields, trials=[Planned.from_json(row) for row in content["trials"]])
     except (LipkdError, KeyError, TypeError) as error:

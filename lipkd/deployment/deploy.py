@@ -67,7 +67,7 @@ def extract(folder: TrialFolder, asked: int | None = None, store_path: Path | No
     peer, counts, why = choose_peer(folder, asked)
     network = cohort.network(peer)
     split = folder.split()
-    store = ClipStore.open(store_path or config.data.store)
+    store = ClipStore.open(store_path or folder.store())
     if store.meta["digest"] != split["store_digest"]:
         raise LipkdError(f"clip store {store.path}: not the one that trial {folder.name} was trained on")
     shape = network.shape

@@ -167,7 +167,7 @@ def evaluate(
     """
     folder = TrialFolder(path)
     cohort, config, _ = load_cohort(folder, which)
-    store, parts = _saved_split(folder, store_path or Path(config.data.store))
+    store, parts = _saved_split(folder, store_path or folder.store())
     clips = parts[part]
     if not clips:
         raise LipkdError(f"trial {folder.name}: its split holds no {part!r} clips")
@@ -204,7 +204,7 @@ def trial_options(
     config = folder.config()
     if sentences is not None:
         config = parse_config({**config.to_json(), "evaluation": {"sentences": sentences}}, "--sentences")
-    _, parts = _saved_split(folder, store_path or Path(config.data.store))
+    _, parts = _saved_split(folder, store_path or folder.store())
     return decoding_options(config, (clip.text for clip in parts["train"]))
 
 

@@ -13,6 +13,7 @@ on a GPU but for the last bits of CTC's gradients (see `lipkd.device.ask_for_det
 
 import contextlib
 import math
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -88,7 +89,9 @@ def fit(
             note(text)
         with _recorded_state(folder):
             threads = torch.get_num_threads()
-            folder.add_start(start_entry(trainer.epoch, device_name(trainer.device), threads, command))
+            start = start_entry(trainer.epoch, device_name(trainer.device), threads, command)
+            store = os.path.relpath(Path(config.data.store).absolute(), folder.path.absolute())
+            folder.add_start({**start, "store": store})
             metrics = trainer.run(on_report, until)
             if trainer.over:
                 keep_test_predictions(folder, config.training.device)

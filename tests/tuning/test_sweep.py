@@ -186,7 +186,7 @@ def test_a_sweep_that_is_there_is_not_started_again(file: Path, mlruns: Path) ->
 
 def test_a_new_sweep_does_not_take_the_runs_of_another(file: Path, mlruns: Path) -> None:
     client = connect(default_uri(mlruns))
-    experiment = experiment_id(client, "lipkd", mlruns)
+    experiment = experiment_id(client, "lipkd")
     client.create_run(experiment, tags={"lipkd.kind": "sweep", "lipkd.sweep": "mini"}, run_name="mini")
     with pytest.raises(LipkdError, match="has runs of a sweep 'mini' whose folder is not"):
         run_sweep(file, SweepOptions(mlruns))
@@ -199,7 +199,7 @@ def test_a_sweep_whose_record_was_damaged_and_removed_is_planned_again(
     folder = mlruns / "sweeps" / "mini"
     client = connect(default_uri(mlruns))
     tags = {"lipkd.kind": "sweep", "lipkd.sweep": "mini", "lipkd.folder": str(folder)}
-    client.create_run(experiment_id(client, "lipkd", mlruns), tags=tags, run_name="mini")
+    client.create_run(experiment_id(client, "lipkd"), tags=tags, run_name="mini")
     first, *others = Planner(load_sweep(file), Path.cwd()).trials()
     write_trial(folder, [0.5], config=first.config, state="finished")
     trained: list[str] = []

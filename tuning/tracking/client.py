@@ -11,20 +11,20 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from lipkd.errors import LipkdError
-from lipkd.lock import only_one
+from lipkd.tracking_uri import public_uri, sqlite_path, sqlite_uri
+from tuning.tracking.artifact_places import relocate_artifacts
+from tuning.tracking.database import prepared, reason, without_litter
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 ANSWER_S = 5  # a server that has not answered by then counts as down
-MIGRATION_S = 120
 PAGE = 1000
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-SQLITE = "sqlite:///"
 
 
 class NoAnswer(LipkdError):
@@ -33,7 +33,7 @@ class NoAnswer(LipkdError):
 
 def default_uri(mlruns: Path) -> str:
     """The SQLite database in a tracking folder; absolute, because MLflow changes its default by what it finds."""
-    return f"{SQLITE}{mlruns.absolute()}/mlflow.db"
+    return sqlite_uri(mlruns / "mlflow.db")
 
 
 def choose_uri(mlruns: Path, *given: str | None) -> str:
@@ -45,15 +45,8 @@ def choose_uri(mlruns: Path, *given: str | None) -> str:
     scheme = uri.partition(":")[0].partition("+")[0] if ":" in uri else ""
     if scheme not in ("http", "https", "sqlite", "databricks", *DATABASE_PORTS):
         raise LipkdError(f"tracking URI {uri!r}: give http://HOST:PORT, sqlite:///FILE or postgresql://…")
-    if uri.startswith(SQLITE):
-        return SQLITE + str(Path(uri.removeprefix(SQLITE)).absolute())
-    return uri
-
-
-def public_uri(uri: str) -> str:
-    """The URI without user name and password: for messages and for files."""
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
+    database = sqlite_path(uri)
+    return uri if database is None else sqlite_uri(database)
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -65,21 +58,27 @@ def connect(uri: str) -> "MlflowClient":
     _quiet()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
+    database = sqlite_path(uri)
     _reach_database(uri)
     try:
-        with _schema_lock(uri), _impatient():
+        with _impatient(), contextlib.ExitStack() as local:
+            if database is not None:
+                local.enter_context(prepared(database))
+                relocate_artifacts(database)
+                local.enter_context(without_litter(database))
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
-    except (MlflowException, OSError, sqlite3.Error) as error:
-        if uri.startswith(SQLITE):
-            raise LipkdError(f"tracking store {public_uri(uri)} cannot be opened ({_root(error)})") from error
-        raise NoAnswer(f"tracking store {public_uri(uri)} does not answer ({_root(error)})") from error
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
+        if database is not None:
+            raise LipkdError(f"tracking database {database} cannot be opened ({reason(error)})") from error
+        raise NoAnswer(f"tracking store {public_uri(uri)} does not answer ({reason(error)})") from error
     return client
 
 
-def experiment_id(client: "MlflowClient", name: str, mlruns: Path) -> str:
-    """The experiment of that name, made if need be; with a local database its artifacts go to `mlruns/artifacts`.
+def experiment_id(client: "MlflowClient", name: str) -> str:
+    """The experiment of that name, made if need be; artifacts of a local database go to `artifacts` beside it.
 
     Raises LipkdError when the experiment was deleted in the UI.
     """
@@ -87,8 +86,8 @@ def experiment_id(client: "MlflowClient", name: str, mlruns: Path) -> str:
 
     found = client.get_experiment_by_name(name)
     if found is None:
-        local = client.tracking_uri.startswith(SQLITE)
-        location = (mlruns.absolute() / "artifacts").as_uri() if local else None
+        database = sqlite_path(client.tracking_uri)
+        location = None if database is None else (database.parent / "artifacts").as_uri()
         try:
             return str(client.create_experiment(name, artifact_location=location))
         except MlflowException as error:
@@ -131,14 +130,6 @@ def _quiet() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
-def _root(error: BaseException) -> str:
-    """The innermost reason in short: MLflow wraps a refused connection four times."""
-    inner: BaseException | None = error
-    while inner is not None:
-        error, inner = inner, inner.__cause__ or inner.__context__
-    return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
-
-
 def _reach_database(uri: str) -> None:
     """MLflow tries a database for minutes before it says that nobody is there."""
     parts = urlsplit(uri)
@@ -148,22 +139,6 @@ def _reach_database(uri: str) -> None:
             socket.create_connection((parts.hostname, parts.port or port), timeout=ANSWER_S).close()
         except OSError as error:
             raise NoAnswer(f"tracking store {public_uri(uri)} does not answer ({error})") from error
-
-
-@contextlib.contextmanager
-def _schema_lock(uri: str) -> Iterator[None]:
-    """Two processes that make the same new database would migrate it at once and fail."""
-    if not uri.startswith(SQLITE):
-        yield
-        return
-    database = Path(uri.removeprefix(SQLITE))
-    with only_one(database.with_name(f".{database.name}.lock"), f"tracking database {database}", wait=MIGRATION_S):
-        # Opened here first because MLflow tries a database that cannot be opened for minutes.
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                # So that readers (UI, dashboard) and the writer do not wait for each other; kept in the file.
-                connection.execute("PRAGMA journal_mode=WAL")
-        yield
 
 
 @contextlib.contextmanager

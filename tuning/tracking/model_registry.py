@@ -17,9 +17,11 @@ import lipkd
 from lipkd.data.store import Frames
 from lipkd.deployment.lipreader import LipReader
 from lipkd.errors import LipkdError
+from lipkd.tracking_uri import public_uri
 from lipkd.trial import TrialFolder
 from tuning.sweep_folder import load
-from tuning.tracking.client import choose_uri, connect, find_runs, public_uri
+from tuning.tracking.client import connect, find_runs
+from tuning.tracking.location import uri_of_sweep
 from tuning.tracking.sync import Syncer
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ def register(
     to the database in `mlruns`. Raises LipkdError when MLflow does not answer or the run
     was deleted.
     """
-    uri = choose_uri(mlruns, tracking_uri, load(trial.path.absolute().parent).tracking_uri)
+    sweep = trial.path.absolute().parent
+    uri = uri_of_sweep(sweep, load(sweep).tracking_uri, mlruns, tracking_uri)
     client = connect(uri)
     from mlflow.exceptions import MlflowException
 

@@ -37,7 +37,7 @@ def current_tags(trial: TrialFolder, config: TrialConfig, state: dict[str, Any],
     tags = {
         "lipkd.state": status,
         "lipkd.reason": str(state["reason"]),
-        "lipkd.store": str(Path(config.data.store).absolute()),
+        "lipkd.store": str(trial.store()),
         "lipkd.store_digest": str(trial.split().get("store_digest", "")),
         "lipkd.folder": str(trial.path.absolute()),
     }

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 from lipkd.config.trial_config import TrialConfig
 from lipkd.errors import LipkdError
 from lipkd.lock import is_held, only_one
+from lipkd.tracking_uri import public_uri, sqlite_path
 from lipkd.trial import ENDED, JournalReader, Report, TrialFolder
 from tuning.sweep_folder import SweepRecord, driver_lock, load, trial_folders, trial_status
-from tuning.tracking.artifact_folder import bring_artifacts_along
 from tuning.tracking.batches import cut, grouped, parts
-from tuning.tracking.client import default_uri, experiment_id, find_runs, public_uri
+from tuning.tracking.client import experiment_id, find_runs
 from tuning.tracking.cursor import Cursor, stamp_of
 from tuning.tracking.failures import sentence, server_failed
+from tuning.tracking.location import home_of
 from tuning.tracking.run_tags import (
     AT_ONCE,
     WHOLE_IN,
@@ -85,8 +86,9 @@ class Syncer:
         self.folder = folder
         self.client = client
         self.key = public_uri(uri)
-        self.mlruns = mlruns
-        self.own_database = mlruns if uri == default_uri(mlruns) else None
+        database = sqlite_path(uri)
+        beside = home_of(folder, mlruns)
+        self.own_database = beside if database is not None and database.parent == beside else None
         self.seen: dict[str, tuple[Any, ...]] = {}  # per trial: status and files as they were when last synced
         self.journals: dict[str, JournalReader] = {}  # of trials that have not ended
         self.runs: dict[str, Run] = {}  # per trial: its run as it was when this syncer began
@@ -102,9 +104,7 @@ class Syncer:
                 self.record, self.record_stamp = load(self.folder), stamp
             driver_alive = is_held(driver_lock(self.folder))
             if not self.experiment:
-                if self.own_database is not None:
-                    bring_artifacts_along(self.own_database)
-                self.experiment = experiment_id(self.client, self.record.experiment, self.mlruns)
+                self.experiment = experiment_id(self.client, self.record.experiment)
                 self.parent = self._parent()
                 self.runs = {run.data.tags["lipkd.trial"]: run for run in self._find("trial")}
             sent = Sent()

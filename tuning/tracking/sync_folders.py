@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lipkd.errors import LipkdError
+from lipkd.tracking_uri import public_uri
 from tuning.sweep_folder import load, trial_folders
-from tuning.tracking.client import choose_uri, connect, public_uri
+from tuning.tracking.client import connect
 from tuning.tracking.failures import sentence, sync_errors
+from tuning.tracking.location import uri_of_sweep
 from tuning.tracking.sync import Syncer
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def sync_folders(folders: Sequence[Path], *, mlruns: Path, tracking_uri: str | N
     problems = 0
     for folder, only in wanted.items():
         try:
-            uri = choose_uri(mlruns, tracking_uri, load(folder).tracking_uri)
+            uri = uri_of_sweep(folder, load(folder).tracking_uri, mlruns, tracking_uri)
             sent = Syncer(folder, _client(uri, clients), uri, mlruns).sync(only)
         except sync_errors() as error:
             print(f"lipkd: sweep {folder.name}: {sentence(error)}", file=sys.stderr)

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from lipkd.errors import LipkdError
-from tuning.tracking.client import choose_uri, connect, public_uri
+from lipkd.tracking_uri import public_uri
+from tuning.tracking.client import choose_uri, connect
 
 HOST = "127.0.0.1"
 

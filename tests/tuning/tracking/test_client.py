@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lipkd.errors import LipkdError
-from tuning.tracking.client import choose_uri, connect, default_uri, experiment_id, public_uri
+from lipkd.tracking_uri import public_uri
+from tuning.tracking.client import choose_uri, connect, default_uri, experiment_id
 
 
 def test_the_first_uri_that_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +57,7 @@ def test_a_database_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_the_database_is_in_wal_mode_and_artifacts_lie_beside_it(mlruns: Path) -> None:
     client = connect(default_uri(mlruns))
-    found = client.get_experiment(experiment_id(client, "lipkd", mlruns))
+    found = client.get_experiment(experiment_id(client, "lipkd"))
     assert found.artifact_location == (mlruns / "artifacts").as_uri()
     assert sqlite3.connect(mlruns / "mlflow.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -66,7 +67,7 @@ def test_an_experiment_is_made_once(mlruns: Path) -> None:
 
     def work() -> None:
         client = connect(default_uri(mlruns))
-        found.append(experiment_id(client, "lips", mlruns))
+        found.append(experiment_id(client, "lips"))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -78,9 +79,9 @@ def test_an_experiment_is_made_once(mlruns: Path) -> None:
 
 def test_a_deleted_experiment_is_named(mlruns: Path) -> None:
     client = connect(default_uri(mlruns))
-    client.delete_experiment(experiment_id(client, "lips", mlruns))
+    client.delete_experiment(experiment_id(client, "lips"))
     with pytest.raises(LipkdError, match="MLflow experiment 'lips' was deleted: restore it"):
-        experiment_id(client, "lips", mlruns)
+        experiment_id(client, "lips")
 
 
 def test_mlflow_is_imported_only_when_it_is_needed() -> None:
