@@ -66,6 +66,7 @@ chaos: setup
 	@$(MAKE) --no-print-directory system DEBIAN=postgresql
 	$(BIN)/pytest -m storm
 	$(BIN)/python -m tests.chaos --runs $(or $(RUNS),20)
+	$(BIN)/python -m tests.chaos.fuzz
 	$(BIN)/python -m tests.chaos.extras
 
 browser: setup
