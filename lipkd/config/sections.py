@@ -25,9 +25,13 @@ class DataConfig(Strict):
     `random` holds out `val_share` and `test_share` of all clips; `unseen` holds out all clips of
     `val_speakers` and `test_speakers`; `overlapped` holds out `val_clips` and `test_clips` clips of
     every speaker. `crop` (height, width) resizes the store's pictures, `zoom` shows their middle only
-    (1/zoom of each side). Clips and speakers named in `exclude` take no part at all. `alphabet` `auto` stands for the
-    letters of the training transcripts. `resolve` (lipkd/training/resolve.py) fills them in, and `digest`, which says
-    what the store holds, wherever it lies.
+    (1/zoom of each side). Clips and speakers named in `exclude` take no part at all. Each list of
+    `same_person` names speakers who are one person for the split. Clips with exactly the same frames stay on one side;
+    by `copies`, what `unseen` would hold out and train on as well is refused (the default), on the side of training
+    left out (`drop`) or held out too (`keep-together`); `drop` takes one clip of each such group in the other
+    scenarios; `allow` takes no notice of copies. `alphabet` `auto` stands for the letters of the training
+    transcripts. `resolve` (lipkd/training/resolve.py) fills them in, and `digest`, which says what the store
+    holds, wherever it lies.
     """
 
     store: str
@@ -41,6 +45,8 @@ class DataConfig(Strict):
     val_share: Share = 0.1
     test_share: Share = 0.0
     exclude: tuple[str, ...] = ()
+    same_person: tuple[tuple[str, ...], ...] = ()
+    copies: Literal["drop", "keep-together", "allow"] | None = None
     crop: tuple[Annotated[int, Field(ge=16, le=512)], Annotated[int, Field(ge=16, le=512)]] | None = None
     zoom: float = Field(1.0, ge=1, le=4)
     alphabet: str = LETTERS
@@ -51,6 +57,9 @@ class DataConfig(Strict):
             Alphabet(self.alphabet)
         if self.scenario == "unseen" and not self.val_speakers:
             raise ValueError("scenario 'unseen' needs data.val_speakers")
+        listed = [name for group in self.same_person for name in group]
+        if twice := sorted({name for name in listed if listed.count(name) > 1}):
+            raise ValueError(f"same_person names {', '.join(twice)} twice")
         if both := set(self.val_speakers) & set(self.test_speakers):
             raise ValueError(f"speakers {sorted(both)} are in val_speakers and in test_speakers")
         if self.val_share + self.test_share >= 1:
