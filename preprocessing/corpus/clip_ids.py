@@ -10,14 +10,16 @@ from pathlib import Path
 from preprocessing.corpus.source import Source, as_name
 
 
-def with_distinct_ids(sources: Sequence[Source]) -> list[Source]:
+def with_distinct_ids(sources: Sequence[Source], forms: bool = False) -> list[Source]:
     """The sources with ids and speakers in one form (NFC, printable text). Where files of one name lie in several
     folders of a speaker and their bytes differ, their ids get the folder: `anna/session1-0001`.
 
     Clips that are the same keep one id: files of equal bytes, and one name in two forms (`a.mpg` and `a.mp4`, or
-    a folder of pictures) in one folder.
+    a folder of pictures) in one folder. With `forms` folders hold forms of the same clips, and no id gets a folder.
     """
     named = [replace(source, id=as_name(source.id), speaker=as_name(source.speaker)) for source in sources]
+    if forms:
+        return named
     by_id: defaultdict[str, list[int]] = defaultdict(list)
     for index, source in enumerate(named):
         by_id[source.id].append(index)

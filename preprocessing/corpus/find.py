@@ -10,7 +10,7 @@ from preprocessing.corpus.alignments import NO_ALIGNMENTS, with_alignments
 from preprocessing.corpus.clip_ids import same_name_speakers, with_distinct_ids
 from preprocessing.corpus.clip_table import find_table
 from preprocessing.corpus.files import CorpusFiles, list_files, named
-from preprocessing.corpus.layouts import Layout, Table, Words, layouts
+from preprocessing.corpus.layouts import Frames, Layout, Speakers, Table, Words, layouts
 from preprocessing.corpus.source import Source, natural_key
 from preprocessing.corpus.transcripts import grid_words, text_file, text_of
 
@@ -50,8 +50,11 @@ def find_corpus(src: Path, layout: str = AUTO, align: Path | None = None, anywhe
         )
     if isinstance(reader, Table) and align is None:
         align = NO_ALIGNMENTS  # the files of a table's clips need not lie as those of a corpus do
-    aligned = with_alignments(with_distinct_ids(found), files, align)
+    aligned = with_alignments(with_distinct_ids(found, reader.forms), files, align)
     lines = []
+    if isinstance(reader, Frames | Speakers) and any(_is_deep(source, files) for source in found):
+        speakers = sorted({source.speaker for source in aligned.sources}, key=natural_key)
+        lines.append(f"there are folders in folders: the outer ones are the speakers ({_some(speakers)})")
     if isinstance(reader, Words):
         labels = sorted({source.label or "" for source in found}, key=natural_key)
         lines.append(f"the names of the folders are the words that are said: {_some(labels)}")
@@ -76,7 +79,7 @@ def recognise(src: Path, files: CorpusFiles) -> Layout:
         return readers[0]
     candidates: list[tuple[tuple[int, int], Layout, set[tuple[str, Path]]]] = []
     for reader in readers[1:]:
-        found = with_distinct_ids(reader.find(files))
+        found = with_distinct_ids(reader.find(files), reader.forms)
         if isinstance(reader, Words) and not _are_words(found, files):
             continue
         candidates.append((_explained(found, files), reader, {(source.id, source.path) for source in found}))
@@ -92,6 +95,11 @@ def recognise(src: Path, files: CorpusFiles) -> Layout:
                 f"{max(score)} and {max(other_score)} files; say which with --layout"
             )
     return best
+
+
+def _is_deep(source: Source, files: CorpusFiles) -> bool:
+    """Whether folders lie between a clip and its speaker's."""
+    return source.path.parent.name != source.speaker and source.path.parent != files.root
 
 
 def _are_words(found: Sequence[Source], files: CorpusFiles) -> bool:

@@ -25,13 +25,17 @@ NOBODY = "unknown"  # the speaker of a clip of which nothing tells
 
 
 class Layout(Protocol):
-    """A reader of one layout. `face` says what its videos show, None where that must be looked at."""
+    """A reader of one layout. `face` says what its videos show, None where that must be looked at; `forms` whether files
+    of one name in several folders of a speaker are forms of one clip."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def face(self) -> bool | None: ...
+
+    @property
+    def forms(self) -> bool: ...
 
     def find(self, files: CorpusFiles) -> list[Source]:
         """All clips, in any order, without alignments; none where the corpus is not laid out so."""
@@ -46,6 +50,7 @@ class Table:
     anywhere: bool = False
     name: str = "table"
     face: bool | None = None
+    forms: bool = False
 
     def find(self, files: CorpusFiles) -> list[Source]:
         table = find_table(self.src)
@@ -58,6 +63,7 @@ class Italian:
 
     name: str = "italian"
     face: bool | None = False
+    forms: bool = True
 
     def find(self, files: CorpusFiles) -> list[Source]:
         if not (files.root / "mouth").is_dir():
@@ -76,6 +82,7 @@ class Grid:
 
     name: str = "grid"
     face: bool | None = True
+    forms: bool = True
 
     def find(self, files: CorpusFiles) -> list[Source]:
         root = files.root
@@ -93,6 +100,7 @@ class Arrays:
 
     name: str = "npy"
     face: bool | None = False
+    forms: bool = False
 
     def find(self, files: CorpusFiles) -> list[Source]:
         return [_source(path.parent.name, path) for path in files.suffixed(".npy")]
@@ -104,6 +112,7 @@ class Frames:
 
     name: str = "frames"
     face: bool | None = None
+    forms: bool = False
 
     def find(self, files: CorpusFiles) -> list[Source]:
         found = [source for source in Speakers().find(files) if source.path.is_dir()]
@@ -116,6 +125,7 @@ class Words:
 
     name: str = "words"
     face: bool | None = None
+    forms: bool = False
 
     def find(self, files: CorpusFiles) -> list[Source]:
         found = []
@@ -138,6 +148,7 @@ class Speakers:
 
     name: str = "speakers"
     face: bool | None = None
+    forms: bool = False
 
     def find(self, files: CorpusFiles) -> list[Source]:
         found = [(path, _below_parts(path, files.root)) for path in clips(files)]

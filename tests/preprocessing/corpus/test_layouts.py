@@ -272,6 +272,8 @@ def test_one_name_in_two_folders_is_two_clips_unless_the_bytes_are_equal(tmp_pat
     )
     for name, content in (("s1", "x"), ("s2", "y"), ("s3", "x")):
         (root / "anna" / name / "1.mp4").write_text(content)
+    grid = find_corpus(grow(tmp_path / "grid", "mpg/s1/bbaf3s.mpg", "mp4/s1/bbaf3s.mp4")).sources
+    assert [source.id for source in grid] == ["s1/bbaf3s"] * 2  # two forms of one sentence
     (grow(root, "ben/s1/1.mp4") / "ben/s1/1.mp4").write_text("z")
     ids = [source.id for source in find_corpus(root, "speakers").sources]
     assert sorted(ids) == ["anna/2", "anna/2", "anna/s1-1", "anna/s1-1", "anna/s2-1", "ben/1"]
