@@ -10,7 +10,7 @@ from preprocessing.corpus.alignments import NO_ALIGNMENTS, with_alignments
 from preprocessing.corpus.clip_ids import same_name_speakers, with_distinct_ids
 from preprocessing.corpus.clip_table import find_table
 from preprocessing.corpus.files import CorpusFiles, list_files, named
-from preprocessing.corpus.layouts import Frames, Layout, Speakers, Table, Words, layouts
+from preprocessing.corpus.layouts import Frames, Grid, Layout, Speakers, Table, Words, layouts
 from preprocessing.corpus.source import Source, natural_key
 from preprocessing.corpus.transcripts import grid_words, text_file, text_of
 
@@ -86,7 +86,8 @@ def recognise(src: Path, files: CorpusFiles) -> Layout:
     candidates.sort(key=lambda candidate: candidate[0], reverse=True)  # stable: the most particular of equals first
     (score, best, clips), *others = candidates
     for other_score, other, other_clips in others:
-        as_good = other_score == score and other_clips != clips
+        # That names code sentences tells GRID, wherever its speakers' folders lie.
+        as_good = other_score == score and other_clips != clips and not isinstance(best, Grid)
         # Folders that are words, but not for all clips: some have other words beside them.
         disputed = isinstance(best, Words) and score[0] < score[1] and other_score[0] > 0
         if score > (0, 0) and (as_good or disputed):

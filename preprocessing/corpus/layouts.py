@@ -25,8 +25,8 @@ NOBODY = "unknown"  # the speaker of a clip of which nothing tells
 
 
 class Layout(Protocol):
-    """A reader of one layout. `face` says what its videos show, None where that must be looked at; `forms` whether files
-    of one name in several folders of a speaker are forms of one clip."""
+    """A reader of one layout. `face` says what its videos show, None where that must be looked at; `forms` whether
+    files of one name in several folders of a speaker are forms of one clip."""
 
     @property
     def name(self) -> str: ...
