@@ -35,9 +35,10 @@ space: {{network.width: [0.125]}}
 STORE = """
 import numpy as np
 from lipkd.data.store import StoreWriter
-frames = np.random.default_rng(0).integers(0, 255, (20, 24, 48, 3)).astype(np.uint8)
+rng = np.random.default_rng(0)
 with StoreWriter("store", height=24, width=48, channels=3) as writer:
     for i, text in enumerate(["red", "blue", "red now", "blue now"]):
+        frames = rng.integers(0, 255, (20, 24, 48, 3)).astype(np.uint8)
         writer.add(frames, id=f"s/{i}", speaker="s", fps=25.0, text=text, words=[], source=f"{i}.mp4")
     writer.close()
 """
