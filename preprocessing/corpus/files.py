@@ -57,7 +57,8 @@ class CorpusFiles:
 
 
 def list_files(root: Path) -> CorpusFiles:
-    """Everything under a folder; of a file, its folder's. Raises LipkdError when there is no such folder."""
+    """Everything under a folder; of a file, its folder's. Raises LipkdError when there is no such folder, or a
+    clip store."""
     if not root.is_dir():
         raise LipkdError(f"source {root}: no such folder")
     paths: list[Path] = []
@@ -71,7 +72,9 @@ def list_files(root: Path) -> CorpusFiles:
             continue
         seen.add((status.st_dev, status.st_ino))
         here = Path(folder)
-        if here != root and _is_store(here, files):
+        if _is_store(here, files):
+            if here == root:
+                raise LipkdError(f"source {root}: is a clip store already; give the folder of the recordings")
             stores.append(here)
             folders.clear()
             continue

@@ -224,6 +224,8 @@ def test_what_is_left_over_is_named(tmp_path: Path) -> None:
         "3 files are not used: intro.mp4, notes.txt, yes/1.npy",
         "clip stores in it are passed over: store",
     )
+    with pytest.raises(LipkdError, match="is a clip store already"):
+        find_corpus(root / "store")
 
 
 def test_a_words_corpus_with_a_video_outside_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
