@@ -1,10 +1,11 @@
 """The command `lipkd`: it reads the arguments and calls the room that does the work.
 
 The commands themselves stand in lipkd/commands. Exit codes: 0 done, 2 wrong input or a missing
-thing (one sentence on stderr), 3 done but clips were rejected, 130 interrupted.
+thing (one sentence on stderr), 3 done but clips were rejected, 130 interrupted, 141 nobody reads the output.
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,10 +34,22 @@ EXTRA_OF = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; wrong usage leaves through SystemExit(2), as argparse does."""
+    _replace_what_cannot_be_encoded()
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+    except BrokenPipeError:  # `lipkd … | head`: nobody reads any more, and Python would complain at exit
+        _discard_output()
+        return 141
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
-        code = arguments.run(arguments)
-        sys.stdout.flush()
+        code: int = arguments.run(arguments)
         return code
     except LipkdError as error:
         return _refuse(str(error))
@@ -46,9 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         extra = EXTRA_OF[package]
         return _refuse(f"{arguments.command} needs {package}, which is not installed: pip install 'lipkd[{extra}]'")
-    except BrokenPipeError:  # `lipkd … | head`: nobody listens any more, and Python would complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         print("lipkd: interrupted", file=sys.stderr)
         return 130
@@ -60,6 +72,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not disk_is_full(error):
             raise
         return _refuse(f"the disk is full ({error}): what is on it is whole; free some space and call this again")
+
+
+def _replace_what_cannot_be_encoded() -> None:
+    """A terminal or a file in Latin-1 or ASCII gets `?` for what it lacks, instead of an error in the middle."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def _refuse(message: str) -> int:

@@ -19,6 +19,7 @@ import yaml
 
 from lipkd.cli import build_parser, main
 from lipkd.commands.learning import override
+from lipkd.commands.models import model_name
 from lipkd.config.trial_config import parse_config
 from lipkd.ctc.options import DecodingOptions
 from lipkd.data.store import ClipStore
@@ -222,6 +223,7 @@ def test_train_then_deploy_then_predict(
     capsys.readouterr()
     assert main(["deploy", name, "--name", "a/b", "--mlruns", runs]) == 2
     assert "--name 'a/b': a name without slash" in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "models").exists()
     assert main(["deploy", name, "--name", "lips", "--mlruns", runs, "--no-register"]) == 0
     model = tmp_path / "runs" / "models" / "lips"
     assert capsys.readouterr().out.startswith(f"{model}: peer 0 of 1 (the only peer), epoch 1\n")
@@ -256,6 +258,18 @@ def test_train_then_deploy_then_predict(
     (tmp_path / "list.txt").write_text("bin 5\n", encoding="utf-8")
     assert main([*read, *clips, *options]) == 2
     assert "not in the alphabet" in capsys.readouterr().err
+
+
+def test_the_default_name_of_a_model_is_one_that_mlflow_takes() -> None:
+    assert model_name(None, "one-p2-w0.5-1a2b") == "one-p2-w0-5-1a2b"
+    assert model_name(None, "a/b:c%d'e\"f\\g" + "x" * 300) == "a-b-c-d-e-f-g" + "x" * 237
+    assert model_name("GRID s1, 0,5", "w0.5") == "GRID s1, 0,5"
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "a.b", "a/b", "a:b", "a%b", "a'b", 'a"b', "a\\b", "a\nb", "a" * 251])
+def test_a_name_that_mlflow_does_not_take_is_refused(name: str) -> None:
+    with pytest.raises(LipkdError, match="a name without slash"):
+        model_name(name, "trial")
 
 
 def test_prepare_counts_rejects_in_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ def add(command: AddCommand) -> None:
     deploy = command("deploy", _deploy, "take one peer out of a trial, as a model that needs nothing else")
     deploy.add_argument("trial", metavar="TRIAL", help="folder of the trial, or its name")
     deploy.add_argument("--peer", type=int, metavar="N", help="which (default: lowest WER, then CER, on validation)")
-    deploy.add_argument("--name", metavar="NAME", help="of the registered model (default: the trial's)")
+    deploy.add_argument("--name", metavar="NAME", help="of the registered model (default: the trial's, - for dots)")
     deploy.add_argument("--out", type=Path, metavar="FOLDER", help="model folder (default: MLRUNS/models/NAME)")
     deploy.add_argument("--store", type=Path, help="where the trial's clip store lies now (default: where it was)")
     deploy.add_argument("--no-register", action="store_true", help="write the folder only, tell MLflow nothing")
@@ -50,13 +50,31 @@ def add(command: AddCommand) -> None:
     predict.add_argument("--landmarker", type=Path, metavar="FILE", help="MediaPipe's face_landmarker.task")
 
 
+NOT_IN_A_NAME = "/\\:.%\"'"  # MLflow takes none of these in the names of models
+LONGEST_NAME = 250
+
+
+def model_name(given: str | None, trial: str) -> str:
+    """The name of the registered model: the given one, else the trial's with `-` for what MLflow does not take.
+
+    Raises LipkdError for a given name that it does not take.
+    """
+    if given is None:
+        return "".join("-" if character in NOT_IN_A_NAME else character for character in trial)[:LONGEST_NAME]
+    allowed = given.strip() and given.isprintable() and len(given) <= LONGEST_NAME and not set(given) & {*NOT_IN_A_NAME}
+    if not allowed:
+        raise LipkdError(
+            f"--name {given!r}: a name without slash, backslash, colon, dot, % or quotes, "
+            f"of 1 to {LONGEST_NAME} characters"
+        )
+    return given
+
+
 def _deploy(arguments: argparse.Namespace) -> int:
     from lipkd.deployment.deploy import extract, find_trial
 
     trial = find_trial(arguments.trial, arguments.mlruns / "sweeps")
-    name = arguments.name or trial.name
-    if not name.strip() or set(name) & set("/\\:") or name.startswith("."):
-        raise LipkdError(f"--name {name!r}: a name without slash, colon, or dot in front")
+    name = model_name(arguments.name, trial.name)
     model = extract(trial, arguments.peer, arguments.store)
     folder = arguments.out or arguments.mlruns / "models" / name
     model.save(folder)

@@ -6,6 +6,7 @@ of `lipkd`, so `mlflow.pyfunc.load_model` needs neither an installed lipkd nor a
 
 import json
 import tempfile
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -82,7 +83,7 @@ def _run_of(trial: TrialFolder, client: "MlflowClient", uri: str, mlruns: Path) 
 
 def _log(folder: Path, reader: LipReader, run: "Run", name: str, client: "MlflowClient") -> "LoggedModel":
     """Keep the model as an output of the trial's run."""
-    from mlflow.entities import LoggedModelOutput
+    from mlflow.entities import LoggedModelOutput, Metric
     from mlflow.models import Model
     from mlflow.pyfunc import save_model
 
@@ -104,6 +105,12 @@ def _log(folder: Path, reader: LipReader, run: "Run", name: str, client: "Mlflow
             )
             client.log_model_artifacts(logged.model_id, str(model))
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=origin["epoch"])])
+        now, measured = round(time.time() * 1000), reader.card["metrics"]
+        metrics = [
+            Metric(f"deployed/{key}", measured[key], now, origin["epoch"], model_id=logged.model_id)
+            for key in ("wer", "cer")
+        ]
+        client.log_batch(run_id, metrics=metrics, synchronous=True)
     except BaseException:
         client.finalize_logged_model(logged.model_id, "FAILED")
         raise

@@ -89,7 +89,7 @@ class Syncer:
         database = sqlite_path(uri)
         beside = home_of(folder, mlruns)
         self.own_database = beside if database is not None and database.parent == beside else None
-        self.seen: dict[str, tuple[Any, ...]] = {}  # per trial: status and files as they were when last synced
+        self.synced: dict[str, tuple[Any, ...]] = {}  # per trial: status and files as they were when last synced
         self.journals: dict[str, JournalReader] = {}  # of trials that have not ended
         self.runs: dict[str, Run] = {}  # per trial: its run as it was when this syncer began
         self.record = SweepRecord(folder)
@@ -131,7 +131,7 @@ class Syncer:
 
     def _trial_if_changed(self, trial: TrialFolder, driver_alive: bool, sent: Sent) -> None:
         files = tuple(stamp_of(trial.path / name) for name in STAMPED)
-        status_before, *files_before = self.seen.get(trial.name, ("",))
+        status_before, *files_before = self.synced.get(trial.name, ("",))
         if status_before in ENDED and files_before == list(files):
             return
         status = trial_status(trial, driver_alive=driver_alive)
@@ -140,7 +140,7 @@ class Syncer:
         self._trial(trial, status, sent)
         if status in ENDED:
             self.journals.pop(trial.name, None)
-        self.seen[trial.name] = (status, *files)
+        self.synced[trial.name] = (status, *files)
 
     def _trial(self, trial: TrialFolder, status: str, sent: Sent) -> None:
         cursor = Cursor(trial.path, self.key)

@@ -41,7 +41,7 @@ class SyncProcess:
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "tuning.tracking.sync_process", str(self.folder), str(self.mlruns)]
         # Not an argument: a URI may hold a password, and everybody can read a process's arguments.
-        environment = {**os.environ, "MLFLOW_TRACKING_URI": self.uri}
+        environment = {**os.environ, "MLFLOW_TRACKING_URI": self.uri, "PYTHONIOENCODING": "utf-8:replace"}
         with open(self.folder / LOG, "ab") as log:
             return subprocess.Popen(
                 command,

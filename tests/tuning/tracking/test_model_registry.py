@@ -114,6 +114,12 @@ def test_what_the_registry_knows_of_a_version(mlruns: Path, trial: TrialFolder, 
     assert outputs is not None and [output.step for output in outputs.model_outputs] == [2, 2]
     logged = client.get_logged_model(newest.tags["lipkd.model_id"])
     assert logged.artifact_location == newest.source
+    best = client.search_logged_models(["1"], order_by=[{"field_name": "metrics.deployed/wer"}])
+    assert len(best) == 2
+    assert {metric.key: metric.value for metric in best[0].metrics or []} == {
+        "deployed/wer": 0.25,
+        "deployed/cer": 0.125,
+    }
     assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "lips", "version": newest.version}]
     assert (logged.name, logged.source_run_id, logged.status) == ("lips", newest.run_id, "READY")
     kept = logged.artifact_location.removeprefix("file://")
