@@ -26,6 +26,7 @@ from lipkd.data.store import ClipStore
 from lipkd.data.views import TTA_VIEWS
 from lipkd.errors import LipkdError
 from lipkd.evaluation.evaluate import evaluate, trial_options
+from lipkd.training.resolve import resolve
 from lipkd.trial import TrialFolder
 
 ROOT = Path(__file__).parent.parent
@@ -184,10 +185,11 @@ def test_train_then_evaluate_then_train_on(
     config = write_trial(tmp_path / "trial.yaml", small_trial(tiny_store))
     command = ["train", str(config), "--mlruns", str(tmp_path / "runs"), "--set", "seed=3", "--threads", "1"]
     assert main(command) == 0
-    name = parse_config({**small_trial(tiny_store), "seed": 3}).trial_name()
+    name = resolve(parse_config({**small_trial(tiny_store), "seed": 3})).trial_name()
     folder = TrialFolder(tmp_path / "runs" / "sweeps" / "single" / name)
     said = capsys.readouterr().out
-    assert f"trial {folder.path}\nepoch 1/1  loss " in said
+    assert f"trial {folder.path}\nbegins on " in said
+    assert "; clips: 12 train, 6 val, 0 test\nepoch 1/1  loss " in said
     assert f"lipkd sync {folder.path} --mlruns {tmp_path / 'runs'}\n" in said
     assert (folder.state()["state"], folder.config().training.threads) == ("finished", 1)
 
@@ -218,7 +220,7 @@ def test_train_then_deploy_then_predict(
     config = write_trial(tmp_path / "trial.yaml", small_trial(tiny_store, threads=1))
     runs = str(tmp_path / "runs")
     assert main(["train", str(config), "--mlruns", runs]) == 0
-    name = parse_config(small_trial(tiny_store)).trial_name()
+    name = resolve(parse_config(small_trial(tiny_store))).trial_name()
     trial = TrialFolder(tmp_path / "runs" / "sweeps" / "single" / name)
     capsys.readouterr()
     assert main(["deploy", name, "--name", "a/b", "--mlruns", runs]) == 2
