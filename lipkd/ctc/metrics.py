@@ -62,19 +62,19 @@ def count_errors(
     a reference is empty.
     """
     truth = [normalise(text, protocol, characters) for text in references]
-    said = [normalise(text, protocol, characters) for text in hypotheses]
+    hypothesis_texts = [normalise(text, protocol, characters) for text in hypotheses]
     if not truth or not all(truth):
         raise ValueError("references: need at least one, none of them empty")
-    words = jiwer.process_words(truth, said)
-    chars = jiwer.process_characters(truth, said)
+    words = jiwer.process_words(truth, hypothesis_texts)
+    chars = jiwer.process_characters(truth, hypothesis_texts)
     return ErrorCounts(
         word_edits=words.substitutions + words.deletions + words.insertions,
         words=words.hits + words.substitutions + words.deletions,
         char_edits=chars.substitutions + chars.deletions + chars.insertions,
         chars=chars.hits + chars.substitutions + chars.deletions,
-        right_sentences=sum(a == b for a, b in zip(truth, said, strict=True)),
+        right_sentences=sum(a == b for a, b in zip(truth, hypothesis_texts, strict=True)),
         sentences=len(truth),
-        bleu=corpus_bleu([t.split() for t in truth], [s.split() for s in said]),
+        bleu=corpus_bleu([t.split() for t in truth], [s.split() for s in hypothesis_texts]),
     )
 
 
@@ -83,15 +83,15 @@ def corpus_bleu(references: Sequence[list[str]], hypotheses: Sequence[list[str]]
     matches, totals = [0] * orders, [0] * orders
     for reference, hypothesis in zip(references, hypotheses, strict=True):
         for n in range(1, orders + 1):
-            said, true = _ngrams(hypothesis, n), _ngrams(reference, n)
-            matches[n - 1] += sum((said & true).values())
-            totals[n - 1] += sum(said.values())
+            found, true = _ngrams(hypothesis, n), _ngrams(reference, n)
+            matches[n - 1] += sum((found & true).values())
+            totals[n - 1] += sum(found.values())
     if matches[0] == 0:
         return 0.0
     smooth = [0] + [1] * (orders - 1)
     logs = [math.log((m + s) / (t + s)) for m, t, s in zip(matches, totals, smooth, strict=True)]
-    said_length, true_length = sum(map(len, hypotheses)), sum(map(len, references))
-    brevity = min(0.0, 1 - true_length / said_length)
+    hypothesis_length, true_length = sum(map(len, hypotheses)), sum(map(len, references))
+    brevity = min(0.0, 1 - true_length / hypothesis_length)
     return math.exp(brevity + sum(logs) / orders)
 
 

@@ -80,9 +80,9 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """A clip as it is shown in one view: pictures (T', H, W, C), the source frame of each, its own mean and std (C,),
-    and gain and offset that the augmentation adds to it."""
+class _Prepared:
+    """A clip as it goes into one view of a batch: pictures (T', H, W, C), the source frame of each, its own mean and
+    std (C,), and gain and offset that the augmentation adds to it."""
 
     clip: Clip
     frames: Frames
@@ -186,38 +186,38 @@ class ClipReader:
         jobs = [list(clips[b : b + batch_size]) for b in range(0, len(clips), batch_size)]
 
         def make(job: list[Clip]) -> Batch:
-            return self._pad([[self._seen(clip, view) for clip in job]])
+            return self._pad([[self._prepared(clip, view) for clip in job]])
 
         yield from _ahead(make, jobs)
 
-    def _seen(self, clip: Clip, view: View) -> _Shown:
+    def _prepared(self, clip: Clip, view: View) -> _Prepared:
         if view == AS_TRAINED:
             frames, statistics = self.pictures(clip), self.mean_and_std(clip)
         else:
             frames = view.apply(self.store.read(clip), self.size, self.zoom)
             statistics = mean_and_std(frames)
-        return _Shown(clip, frames, np.arange(clip.n_frames), *statistics, 1.0, 0.0)
+        return _Prepared(clip, frames, np.arange(clip.n_frames), *statistics, 1.0, 0.0)
 
-    def _augmented(self, drawn: _Drawn, augment: AugmentConfig, view: int) -> _Shown:
+    def _augmented(self, drawn: _Drawn, augment: AugmentConfig, view: int) -> _Prepared:
         mean, std = self.mean_and_std(drawn.clip)
         rng = drawn.draws[view]
         frames = change_pictures(self.around(drawn.clip)[drawn.indices], self.size, mean, augment, rng)
-        return _Shown(drawn.clip, frames, drawn.indices, mean, std, *contrast_and_brightness(augment, rng))
+        return _Prepared(drawn.clip, frames, drawn.indices, mean, std, *contrast_and_brightness(augment, rng))
 
-    def _pad(self, views: list[list[_Shown]]) -> Batch:
+    def _pad(self, views: list[list[_Prepared]]) -> Batch:
         """Clips of a batch, in each of its views, all padded to the longest."""
-        shown = views[0]
-        longest = max(len(s.frames) for s in shown)
-        encoded = [self.alphabet.encode(s.clip.text) for s in shown]
-        words = np.full((len(shown), longest), IGNORE, np.int64)
-        targets = np.zeros((len(shown), max(map(len, encoded))), np.int64)
-        for row, s in enumerate(shown):
+        prepared = views[0]
+        longest = max(len(s.frames) for s in prepared)
+        encoded = [self.alphabet.encode(s.clip.text) for s in prepared]
+        words = np.full((len(prepared), longest), IGNORE, np.int64)
+        targets = np.zeros((len(prepared), max(map(len, encoded))), np.int64)
+        for row, s in enumerate(prepared):
             words[row, : len(s.frames)] = self._word_labels(s.clip)[s.indices]
             targets[row, : len(encoded[row])] = encoded[row]
         return Batch(
-            clips=tuple(s.clip for s in shown),
+            clips=tuple(s.clip for s in prepared),
             views=tuple(_view(view) for view in views),
-            lengths=torch.tensor([len(s.frames) for s in shown]),
+            lengths=torch.tensor([len(s.frames) for s in prepared]),
             targets=torch.from_numpy(targets),
             target_lengths=torch.tensor([len(e) for e in encoded]),
             words=torch.from_numpy(words),
@@ -232,10 +232,10 @@ class ClipReader:
         return labels
 
 
-def _view(shown: list[_Shown]) -> BatchView:
-    scales = [standardising(s.mean, s.std, s.gain, s.offset) for s in shown]
+def _view(prepared: list[_Prepared]) -> BatchView:
+    scales = [standardising(s.mean, s.std, s.gain, s.offset) for s in prepared]
     return BatchView(
-        frames=torch.from_numpy(stacked([s.frames for s in shown])),
+        frames=torch.from_numpy(stacked([s.frames for s in prepared])),
         gain=torch.from_numpy(np.stack([gain for gain, _ in scales]).astype(np.float32)),
         offset=torch.from_numpy(np.stack([offset for _, offset in scales]).astype(np.float32)),
     )
