@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -24,6 +25,9 @@ from dashboard.tracking import records
 from dashboard.tracking.records import Curve, Posteriors, Prediction, Sweep, Trial, database_state
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
+
+if TYPE_CHECKING:
+    from lipkd.evaluation.comparison import MethodComparison
 
 FRESH = 15.0
 AT_A_TIME = 8  # trials whose predictions are fetched
@@ -202,8 +206,8 @@ def verdict(
     a: Sequence[tuple[str, int | None]],
     b: Sequence[tuple[str, int | None]],
     _trials: Sequence[Trial],
-) -> tuple[list[str], str]:
-    """The sentences of `lipkd compare`, or none and why it refuses. The sides are run ids and best epochs; `_trials`
+) -> "tuple[MethodComparison | None, str]":
+    """What `lipkd compare` finds, or None and why it refuses. The sides are run ids and best epochs; `_trials`
     holds the trials of both."""
     from dashboard.analysis.verdict import verdict as judge
 
@@ -212,7 +216,7 @@ def verdict(
         sides = [[by_id[run_id] for run_id, _ in side] for side in (a, b)]
         return judge(tracking_uri, *sides), ""
     except LipkdError as error:
-        return [], str(error)
+        return None, str(error)
 
 
 @st.cache_data(max_entries=32, show_spinner="Optuna grows its trees …")

@@ -6,10 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+import webbrowser
 from pathlib import Path
 from types import FrameType
 
-from dashboard.server_settings import MLRUNS_VARIABLE, MOST_MB, TRACKING_VARIABLE
+from dashboard.server_settings import MLRUNS_VARIABLE, MOST_MB, TRACKING_VARIABLE, UI_VARIABLE
 from lipkd.errors import LipkdError
 
 APP = Path(__file__).with_name("app.py")
@@ -17,18 +20,31 @@ NEEDED = ("streamlit", "mlflow", "cv2")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def run_dashboard(tracking_uri: str, *, port: int, host: str = "127.0.0.1", mlruns: Path | None = None) -> int:
+def run_dashboard(
+    tracking_uri: str,
+    *,
+    port: int,
+    host: str = "127.0.0.1",
+    mlruns: Path | None = None,
+    ui: str = "",
+    browser: bool = False,
+) -> int:
     """Serve the dashboard until it is interrupted; returns the exit code.
 
-    `mlruns` is the folder whose deployed models can be tried (default: what LIPKD_MLRUNS names, else `mlruns`).
+    `mlruns` is the folder whose deployed models can be tried (default: what LIPKD_MLRUNS names, else `mlruns`), `ui`
+    the address of MLflow's own UI (default: what LIPKD_UI names, else that of `lipkd ui`). With `browser` a browser
+    opens on the pages as soon as they are served.
 
     Raises LipkdError when a package of the extra is missing or the port is taken.
     """
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         raise LipkdError(f"the dashboard needs {', '.join(missing)}: install it with `pip install 'lipkd[dashboard]'`")
     _check_port(host, port)
-    print(f"dashboard: http://{f'[{host}]' if ':' in host else host}:{port}  (Ctrl+C ends it)", flush=True)
-    process = subprocess.Popen(command(port, host), env=environment(tracking_uri, mlruns))
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    print(f"dashboard: {address}  (Ctrl+C ends it)", flush=True)
+    process = subprocess.Popen(command(port, host), env=environment(tracking_uri, mlruns, ui))
+    if browser:
+        threading.Thread(target=open_browser, args=(address, host, port), daemon=True, name="browser").start()
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         return process.wait()
@@ -63,14 +79,29 @@ def command(port: int, host: str) -> list[str]:
     return called
 
 
-def environment(tracking_uri: str, mlruns: Path | None = None) -> dict[str, str]:
+def open_browser(address: str, host: str, port: int, patience: float = 60.0) -> None:
+    """Open the reader's browser when somebody listens; nothing where no window can be opened, as over SSH."""
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            webbrowser.open(address)
+            return
+
+
+def environment(tracking_uri: str, mlruns: Path | None = None, ui: str = "") -> dict[str, str]:
     """The server's environment: where MLflow, the models and this package are, little patience with a dead server."""
     path = os.pathsep.join(filter(None, [str(APP.parent.parent), os.environ.get("PYTHONPATH")]))
     quiet = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     patience = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
     where = {TRACKING_VARIABLE: tracking_uri, "PYTHONPATH": path}
     models = {MLRUNS_VARIABLE: str(mlruns.absolute())} if mlruns else {}
-    return quiet | patience | dict(os.environ) | where | models
+    return quiet | patience | dict(os.environ) | where | models | ({UI_VARIABLE: ui.rstrip("/")} if ui else {})
 
 
 def _check_port(host: str, port: int) -> None:

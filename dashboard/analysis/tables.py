@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dashboard.analysis.matched_pairs import Gain
 from dashboard.errors.word_edits import ClipEdits
 from dashboard.tracking.records import Prediction, Trial
 from lipkd.evaluation.matching import differing
 
+if TYPE_CHECKING:
+    from lipkd.evaluation.comparison import Difference
+
 METHOD = "cohort.method"
+MOST_NAMED = 3  # trials that are not comparable
 DIGEST = re.compile(r"[0-9a-f]{8,12}")  # at the end of a trial's name
 
 
@@ -90,6 +94,24 @@ def clip_rows(
             }
         )
     return rows
+
+
+def incomparable_summary(trials: Sequence[Trial]) -> str:
+    """Which trials are in no comparison, being more than their configurations say, and why; empty for none."""
+    found = [trial for trial in trials if trial.incomparable_reason]
+    if not found:
+        return ""
+    named = ", ".join(trial.name for trial in found[:MOST_NAMED])
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f"Left out: {named}{more}, not comparable ({found[0].incomparable_reason})."
+
+
+def verdict_number(difference: "Difference", level: float) -> str:
+    """A difference in points with its interval, below 0 better: `-3.0 points, 95 % interval -5.1 to -0.9`."""
+    points = f"{100 * difference.mean:+.1f} points"
+    if difference.low is None or difference.high is None:
+        return f"{points}, one seed: no interval"
+    return f"{points}, {100 * level:g} % interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
 
 
 ORDERS = ("worst first", "best first", "A worse than B", "B worse than A", "by name")

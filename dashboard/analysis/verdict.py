@@ -10,6 +10,7 @@ from dashboard.tracking.records import Trial
 from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.errors import LipkdError
 from lipkd.evaluation.compare import compare
+from lipkd.evaluation.comparison import MethodComparison
 
 FILES = ("config.json", "split.json")
 TEST_PREDICTIONS = "predictions/test.jsonl"
@@ -58,11 +59,10 @@ def read_tracked(tracking_uri: str, trial: Trial) -> TrackedTrial:
     return TrackedTrial(trial.name, config, clips, trial.state, rows, test, trial.incomparable_reason)
 
 
-def verdict(tracking_uri: str, a: Sequence[Trial], b: Sequence[Trial]) -> list[str]:
-    """Is `a` better than `b`: a sentence for WER, one for CER, and what the interval covers. Raises LipkdError with
-    the reason when that cannot be said."""
+def verdict(tracking_uri: str, a: Sequence[Trial], b: Sequence[Trial]) -> MethodComparison:
+    """Is `a` better than `b`, in WER and in CER. Raises LipkdError with the reason when that cannot be said."""
     sides = [[read_tracked(tracking_uri, trial) for trial in side] for side in (a, b)]
-    return compare(*sides).verdict().splitlines()
+    return compare(*sides)
 
 
 def _test_rows(tracking_uri: str, trial: Trial) -> list[dict[str, Any]]:

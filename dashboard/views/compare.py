@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import cache
 from dashboard.analysis.matched_pairs import gains, groups
 from dashboard.analysis.seed_groups import Setting, band_rows, controls, settings
-from dashboard.analysis.tables import differing_parameters, short_label, verdicts
+from dashboard.analysis.tables import differing_parameters, incomparable_summary, short_label, verdict_number, verdicts
 from dashboard.charts import charts, legend, seed_group_charts
 from dashboard.components import transcript_html
 from dashboard.shell import page_frame, query_params
@@ -145,11 +145,24 @@ def pair_verdict(found: Sequence[Setting]) -> None:
     other = query_params.select(right, "against", rest, key="other", default=second) or second
     sides = [[t for t in by_label[label].trials if t.state == "finished"] for label in (one, other)]
     a, b = ([(trial.run_id, trial.best_epoch) for trial in side] for side in sides)
-    sentences, refused = cache.verdict(page_frame.tracking_uri(), a, b, [trial for side in sides for trial in side])
-    if refused:
+    comparison, refused = cache.verdict(page_frame.tracking_uri(), a, b, [trial for side in sides for trial in side])
+    if comparison is None:
         st.info(page_frame.plain(f"These two cannot be compared: {refused}."), icon=":material/balance:")
         return
-    st.html(transcript_html.sentences(sentences))
+    for column, (rate, difference) in zip(
+        st.columns(2), (("WER", comparison.wer), ("CER", comparison.cer)), strict=True
+    ):
+        column.metric(
+            f"{rate} of the setting against the other",
+            difference.outcome,
+            verdict_number(difference, comparison.level),
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help="Better or worse where the interval excludes 0. Below 0 the setting makes fewer errors.",
+        )
+    with st.expander("In sentences, and what the interval covers"):
+        st.html(transcript_html.sentences(comparison.verdict().splitlines()))
     st.caption(
         "Paired over seeds and clips, as `lipkd compare` does it. With three seeds or more, chance alone makes the "
         "interval exclude 0 in at most 6 of 100 comparisons; one seed shows nothing."
@@ -165,6 +178,8 @@ def against_baseline(trials: Sequence[Trial], colours: Mapping[str, str]) -> Non
     baseline = query_params.one_of(left, "Baseline", known, key="baseline", default=known[0], help=help_text)
     rate = query_params.one_of(right, "Rate", ["WER", "CER"], key="rate", default="WER")
     found = gains(trials, baseline)
+    if reason := incomparable_summary(trials):
+        st.caption(page_frame.plain(reason))
     if not found:
         st.info(
             f"No finished trial has a finished {baseline} trial that equals it in everything but the cohort "

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import cache
 from dashboard.analysis.importance import FEW, parallel_rows, short, usable_trials
 from dashboard.analysis.seed_groups import setting_rows, settings
+from dashboard.analysis.tables import incomparable_summary
 from dashboard.charts import charts, seed_group_charts
 from dashboard.shell import page_frame, query_params
 from dashboard.tracking.records import Trial
@@ -85,6 +86,8 @@ def all_parameters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
 
 def what_matters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     """fANOVA: how much of the WER's variance each parameter explains."""
+    if reason := incomparable_summary(chosen):
+        st.caption(page_frame.plain(reason))
     found, refused = cache.importances(tuple((t.run_id, t.state, t.best_wer) for t in chosen), chosen)
     if refused:
         st.info(page_frame.plain(f"{refused[0].upper()}{refused[1:]}."), icon=":material/bar_chart:")

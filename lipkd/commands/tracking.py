@@ -1,6 +1,7 @@
 """Commands that run sweeps, track them and show them."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from lipkd.commands.common import AddCommand, add_mlruns, add_tracking
@@ -39,6 +40,8 @@ def add(command: AddCommand) -> None:
         add_mlruns(server)
         add_tracking(server)
     dashboard.add_argument("--host", default="127.0.0.1", help="(default: 127.0.0.1, this machine only)")
+    dashboard.add_argument("--ui", default="", metavar="ADDRESS", help="of `lipkd ui` (default: http://127.0.0.1:5000)")
+    dashboard.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
@@ -93,4 +96,11 @@ def _dashboard(arguments: argparse.Namespace) -> int:
     from tuning.tracking.client import choose_uri
 
     uri = choose_uri(arguments.mlruns, arguments.tracking_uri)
-    return run_dashboard(uri, port=arguments.port, host=arguments.host, mlruns=arguments.mlruns)
+    return run_dashboard(
+        uri,
+        port=arguments.port,
+        host=arguments.host,
+        mlruns=arguments.mlruns,
+        ui=arguments.ui,
+        browser=sys.stdout.isatty() and not arguments.no_browser,
+    )

@@ -13,7 +13,7 @@ from lipkd.text import LETTERS, Alphabet
 PICTURE = (24, 48, 3)
 
 
-def deploy(folder: Path, trial: str = "a trial") -> Path:
+def deploy(folder: Path, trial: str = "a trial", wer: float = 0.25) -> Path:
     """Write the model to `folder`."""
     alphabet = Alphabet(LETTERS)
     shape = network_shape("lipnet", 0.125, picture=PICTURE, symbols=alphabet.size)
@@ -30,7 +30,7 @@ def deploy(folder: Path, trial: str = "a trial") -> Path:
         "preprocessing": {"zoom": 1.0, "height": height, "width": width},
         "precision": "float32",
         "cost": {"parameters": 123_000, "multiply_adds_per_s": 1},
-        "metrics": {"clips": 6, "wer": 0.25, "cer": 0.1},
+        "metrics": {"clips": 6, "wer": wer, "cer": 0.1},
         "origin": {"trial": trial, "peer": 1, "peers": 2, "epoch": 3},
     }
     LipReader(network, card, "cpu").save(folder)

@@ -81,6 +81,30 @@ def test_the_models_are_those_of_the_tracking_folder(tmp_path: Path, monkeypatch
     assert launch.environment("sqlite:///x")["LIPKD_MLRUNS"] == "/somewhere"
 
 
+def test_the_address_of_mlflows_own_pages_can_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIPKD_UI", raising=False)
+    assert launch.environment("sqlite:///x", ui="http://127.0.0.1:5051/")["LIPKD_UI"] == "http://127.0.0.1:5051"
+    assert "LIPKD_UI" not in launch.environment("sqlite:///x")
+
+
+def test_a_browser_opens_when_somebody_listens(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setenv("DISPLAY", ":0")
+    launch.open_browser(f"http://127.0.0.1:{taken}", "127.0.0.1", taken)
+    assert opened == [f"http://127.0.0.1:{taken}"]
+    launch.open_browser("http://127.0.0.1:1", "127.0.0.1", 1, patience=0.0)  # nobody came
+    assert len(opened) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a window")
+def test_no_browser_opens_where_there_is_no_window(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("webbrowser.open", None)
+    launch.open_browser(f"http://127.0.0.1:{taken}", "127.0.0.1", taken)
+
+
 def test_the_looks_lie_beside_the_app() -> None:
     """Streamlit finds them there whatever the working folder is."""
     assert "[theme.dark]" in (launch.APP.parent / ".streamlit" / "config.toml").read_text()

@@ -175,6 +175,9 @@ def test_compare_draws_settings_and_judges_two(tracking: str, monkeypatch: pytes
     assert app.multiselect(key="settings").value[0] == "attention ×2, width 1, epochs 4"
     assert len(app.get("vega_lite_chart")) == 3
     assert (chosen(app, "one"), chosen(app, "other")) == ("attention ×2, width 1, epochs 4", "vanilla, width 1")
+    verdicts = {metric.label: (metric.value, metric.delta) for metric in app.metric}
+    assert verdicts["WER of the setting against the other"][0] == "not shown"
+    assert "one seed: no interval" in verdicts["CER of the setting against the other"][1]
     assert "not shown that" in written(app) and "with one seed, which says nothing of other seeds" in written(app)
     app.selectbox(key="other").set_value("vanilla, width 0.5").run()
     assert "These two cannot be compared" in said(app) and "no peers of the same width" in said(app)

@@ -2,9 +2,10 @@
 
 import dataclasses
 
-from dashboard.analysis.tables import clip_rows, ordered, short_names
+from dashboard.analysis.tables import clip_rows, incomparable_summary, ordered, short_names, verdict_number
 from dashboard.errors.word_edits import clip_edits
 from dashboard.tracking.records import Prediction, Trial
+from lipkd.evaluation.comparison import Difference
 from tests.dashboard.analysis.test_matched_pairs import trial
 
 REFERENCES = {"s/one": "uno", "s/three": "uno due tre", "t/two": "uno due"}
@@ -61,3 +62,17 @@ def test_names_that_say_nothing_more_stay_whole() -> None:
     assert list(short_names(named("a-b", "b-a")).values()) == ["a-b", "b-a"]
     assert list(short_names(named("vanilla-w1-a4efbf35")).values()) == ["vanilla-w1"]
     assert short_names([]) == {}
+
+
+def test_a_verdict_is_one_number_with_its_interval() -> None:
+    shown = Difference(-0.03, -0.051, -0.0094, {0: -0.03}, {}, 1, 2, 100)
+    assert verdict_number(shown, 0.95) == "-3.0 points, 95 % interval -5.1 to -0.9"
+    alone = dataclasses.replace(shown, low=None, high=None)
+    assert verdict_number(alone, 0.95) == "-3.0 points, one seed: no interval"
+
+
+def test_trials_that_are_not_comparable_are_named_with_the_reason() -> None:
+    assert incomparable_summary(named("a", "b")) == ""
+    odd = [dataclasses.replace(one, incomparable_reason="it took over weights") for one in named(*"abcde")]
+    assert incomparable_summary(odd[:1]) == "Left out: a, not comparable (it took over weights)."
+    assert incomparable_summary(odd) == "Left out: a, b, c and 2 more, not comparable (it took over weights)."

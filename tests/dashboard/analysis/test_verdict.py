@@ -35,9 +35,10 @@ def test_the_same_words_as_from_folders(tracking: str, trials: list[Trial], tmp_
         write_json(folder.path / "state.json", {"state": "finished", "reason": "", "time": 0.0})
         write_jsonl(folder.predictions("best"), tracked.read_predictions())
         folders.append(folder)
-    said = verdict(tracking, [sides[0]], [sides[1]])
-    assert said == compare([folders[0]], [folders[1]]).verdict().splitlines()
-    assert len(said) == 3 and "not shown that attention" in said[0] and "with one seed" in said[0]
+    found = verdict(tracking, [sides[0]], [sides[1]])
+    assert found.to_json() == compare([folders[0]], [folders[1]]).to_json()
+    lines = found.verdict().splitlines()
+    assert len(lines) == 3 and "not shown that attention" in lines[0] and "with one seed" in lines[0]
 
 
 def test_refusals_are_sentences(tracking: str, trials: list[Trial]) -> None:
