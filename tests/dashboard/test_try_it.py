@@ -68,9 +68,9 @@ def test_a_video_is_read_once_and_forgotten_with_the_page(page: AppTest, mouth: 
     assert told["lines"][0]["text"] == "a" and told["trials"][0]["map"]["symbols"] == ["blank", "a"]
     files = [(button.proto.label, button.proto.id) for button in page.get("download_button")]
     assert [label for label, _ in files] == ["SRT", "VTT"]
-    kept = page.session_state[page_frame.PRIVATE]["heard"]
+    kept = page.session_state[page_frame.PRIVATE]["result"]
     page.run()
-    assert page.session_state[page_frame.PRIVATE]["heard"] is kept
+    assert page.session_state[page_frame.PRIVATE]["result"] is kept
     page.switch_page("views/errors.py").run()
     assert page_frame.PRIVATE not in page.session_state
 
@@ -246,7 +246,7 @@ def test_the_camera_is_given_back_after_a_minute_and_with_the_page(tab: Tab) -> 
     """The microphone is refused here. The browser's clock is put ahead by a minute."""
     camera = camera_of(tab)
     press(camera, "Turn the camera on", "live")
-    expect(camera.locator(".told")).to_have_text(re.compile("^Without sound"))
+    expect(camera.locator(".message")).to_have_text(re.compile("^Without sound"))
     hold_tracks(camera)
     press(camera, "Record", "recording")
     tab.page.evaluate("() => { const now = performance.now(); performance.now = () => now + 60_000; }")
@@ -264,11 +264,11 @@ def test_a_camera_that_is_not_to_be_had_is_told(tab: Tab) -> None:
     """Refused; then not there; then on a page that came over http; then in a browser that cannot record."""
     camera = camera_of(tab)
     press(camera, "Turn the camera on", "off")
-    expect(camera.locator(".told")).to_have_text(re.compile("^The camera was refused. Allow it for this page"))
+    expect(camera.locator(".message")).to_have_text(re.compile("^The camera was refused. Allow it for this page"))
     tab.page.evaluate("""() => { navigator.mediaDevices.getUserMedia =
       async () => { throw new DOMException('', 'NotFoundError'); } }""")
     press(camera, "Turn the camera on", "off")
-    expect(camera.locator(".told")).to_have_text(re.compile("^There is no camera on this machine"))
+    expect(camera.locator(".message")).to_have_text(re.compile("^There is no camera on this machine"))
     for script, sentence in (
         ("Object.defineProperty(window, 'isSecureContext', { value: false })", "only to pages that come over https"),
         ("delete window.MediaRecorder", "This browser cannot record its camera"),
@@ -276,7 +276,7 @@ def test_a_camera_that_is_not_to_be_had_is_told(tab: Tab) -> None:
         other = tab.page.context.new_page()
         other.add_init_script(script)
         other.goto(tab.page.url)
-        expect(other.get_by_test_id("webcam").locator(".told")).to_have_text(re.compile(sentence))
+        expect(other.get_by_test_id("webcam").locator(".message")).to_have_text(re.compile(sentence))
         expect(other.get_by_test_id("webcam").get_by_role("button")).to_have_count(0)
         other.close()
     tab.sound()
