@@ -1,10 +1,11 @@
 """Where MLflow's own UI shows a run."""
 
 import os
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from dashboard.server_settings import UI_VARIABLE
 from dashboard.tracking.records import Trial
+from lipkd.tracking_uri import run_page
 
 LOCAL = "http://127.0.0.1:5000"  # what `lipkd ui` serves unless told otherwise
 
@@ -18,5 +19,4 @@ def ui_address(tracking_uri: str) -> str:
 
 
 def run_link(tracking_uri: str, trial: Trial) -> str:
-    experiment, run = quote(trial.experiment_id, safe=""), quote(trial.run_id, safe="")
-    return f"{ui_address(tracking_uri)}/#/experiments/{experiment}/runs/{run}"
+    return run_page(ui_address(tracking_uri), trial.experiment_id, trial.run_id)

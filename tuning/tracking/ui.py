@@ -4,10 +4,14 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lipkd.errors import LipkdError
-from lipkd.tracking_uri import public_uri
+from lipkd.tracking_uri import experiment_page, public_uri
 from tuning.tracking.client import choose_uri, connect
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 HOST = "127.0.0.1"
 
@@ -19,12 +23,14 @@ def open_ui(*, mlruns: Path, tracking_uri: str | None = None, port: int = 5000) 
     port is taken or the store cannot be opened.
     """
     uri = choose_uri(mlruns, tracking_uri)
-    connect(uri)
+    client = connect(uri)
     if uri.startswith("http"):
         print(f"{public_uri(uri)} is an MLflow server; open it in a browser")
+        print("\n".join(pages(client, public_uri(uri).rstrip("/"))))
         return 0
     refuse_taken_port(port)
-    print(f"MLflow UI on http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
+    print(f"MLflow UI on http://{HOST}:{port} (Ctrl-C ends it)")
+    print("\n".join(pages(client, f"http://{HOST}:{port}")), flush=True)
     artifacts = (mlruns.absolute() / "artifacts").as_uri()
     command = [sys.executable, "-m", "mlflow", "server", "--default-artifact-root", artifacts]
     command += ["--host", HOST, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level=warning"]
@@ -34,6 +40,16 @@ def open_ui(*, mlruns: Path, tracking_uri: str | None = None, port: int = 5000) 
     environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     # In place of this process, so that whoever ends it ends the server.
     os.execve(sys.executable, command, environment)
+
+
+def pages(client: "MlflowClient", address: str) -> list[str]:
+    """A line per experiment that has runs: where its trials are listed, lowest WER first."""
+    found = [
+        experiment
+        for experiment in client.search_experiments()
+        if client.search_runs([experiment.experiment_id], max_results=1)
+    ]
+    return [f"  {e.name}: {experiment_page(address, e.experiment_id)}" for e in found]
 
 
 def refuse_taken_port(port: int) -> None:

@@ -21,4 +21,7 @@ def test_a_server_shows_its_runs_and_its_password_does_not_show(monkeypatch: pyt
 
 def test_ids_stay_in_their_place() -> None:
     odd = trial("dml", 2, 0.5, seed=0, rate="/../#'\"<x>")
-    assert run_link("http://h:1", odd) == "http://h:1/#/experiments/1/runs/dml210%2F..%2F%23%27%22%3Cx%3E"
+    assert (
+        run_link("http://h:1", odd)
+        == "http://h:1/#/experiments/1/runs/dml210%2F..%2F%23%27%22%3Cx%3E?workflowType=machine_learning"
+    )
