@@ -178,8 +178,8 @@ def faults(world: World, subject: str, path: Path, how: str) -> Iterator[str]:
         outcome = call(*command)
         if outcome.code not in (0, 1, 2, 3) or "Traceback" in outcome.text:
             yield f"{command[0]}: {' | '.join(outcome.text.strip().splitlines()[-2:])}"
-        elif outcome.code == 2 and not outcome.refusal:
-            yield f"{command[0]}: exit code 2 without a sentence"
+        elif outcome.code == 2 and not outcome.text.strip():  # `prepare --check` lists what is wrong
+            yield f"{command[0]}: exit code 2 without a word"
         refusals += [outcome.refusal] * (outcome.code == 2)
     if how == "flipped" and path.name in ("best.safetensors", "weights.safetensors") and not refusals:
         yield "a flipped bit in weights is read with"
