@@ -85,7 +85,10 @@ class TrialFolder:
     def provenance(self) -> list[dict[str, Any]]:
         """An entry per start of the trial, the first one first (lipkd/provenance.py); empty before training."""
         way_out = "remove it: the trial loses only the record of its past starts"
-        return read_json(self.provenance_file, list, way_out) if self.provenance_file.is_file() else []
+        starts = read_json(self.provenance_file, list, way_out) if self.provenance_file.is_file() else []
+        if not all(isinstance(start, dict) for start in starts):
+            raise LipkdError(f"{self.provenance_file}: not a list of starts; {way_out}")
+        return starts
 
     def add_start(self, entry: dict[str, Any]) -> None:
         """Append the entry of a start."""

@@ -93,7 +93,9 @@ def test_metrics_must_be_finite(tmp_path: Path) -> None:
     assert TrialFolder(tmp_path).reports() == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "5", '{"train": [1]}', '{"state": "done"}', "\xff", "[" * 99999])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "[5]", "5", '{"train": [1]}', '{"state": "done"}', "\xff", "[" * 99999]
+)
 @pytest.mark.parametrize("name", ["state.json", "config.json", "split.json", "provenance.json"])
 def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path, name: str, content: str) -> None:
     folder = TrialFolder(tmp_path)
