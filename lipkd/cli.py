@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from lipkd.commands import bench, compare, data, learning, models, shell, tracking
 from lipkd.commands.common import Run
 from lipkd.errors import LipkdError
-from lipkd.versions import versions_text
+from lipkd.runtime.versions import versions_text
 
 EXTRA_OF = {
     "aeneas": "align",

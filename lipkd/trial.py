@@ -83,7 +83,7 @@ class TrialFolder:
         return self.path / "provenance.json"
 
     def provenance(self) -> list[dict[str, Any]]:
-        """An entry per start of the trial, the first one first (lipkd/provenance.py); empty before training."""
+        """An entry per start of the trial, the first one first (lipkd/runtime/provenance.py); empty before training."""
         way_out = "remove it: the trial loses only the record of its past starts"
         starts = read_json(self.provenance_file, list, way_out) if self.provenance_file.is_file() else []
         if not all(isinstance(start, dict) for start in starts):

@@ -28,7 +28,7 @@ TOP_LEVEL = {
     *("pyproject.toml", "constraints.txt", "Makefile", "README.md", ".gitignore"),
     *("LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"),
 }
-WITHOUT_CIRCLES = {"lipkd"}  # rooms whose modules and folders import one way
+MOST_MODULES = 9  # directly in a room; more want folders
 LONGEST = 400  # lines; a longer file has two subjects
 
 
@@ -133,7 +133,7 @@ def test_a_circle_is_found() -> None:
     assert circle({"a": {"b", "c"}, "b": {"c"}}) == []
 
 
-@pytest.mark.parametrize("room", sorted(WITHOUT_CIRCLES))
+@pytest.mark.parametrize("room", sorted(ROOMS))
 def test_imports_go_one_way(room: str) -> None:
     """No circle of modules, not even through an import in a function, and none of a room's folders."""
     modules = modules_of(room)
@@ -147,6 +147,19 @@ def test_imports_go_one_way(room: str) -> None:
     for name, others in imports.items():
         folders.setdefault(folder(name), set()).update({folder(other) for other in others} - {folder(name)})
     assert circle(folders) == []
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_few_modules_lie_directly_in_a_room(room: str) -> None:
+    direct = [source for source in sources(room) if source.count("/") == 1 and "__" not in source]
+    assert 0 < len(direct) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_every_folder_says_in_a_sentence_what_lives_there(room: str) -> None:
+    for folder in sorted({Path(source).parent for source in sources(room)}):
+        sentence, _, _ = (ast.get_docstring(parse(f"{folder}/__init__.py")) or "").partition("\n")
+        assert len(sentence.split()) > 2 and sentence.endswith((".", ",")), folder
 
 
 def test_the_top_level_holds_only_what_was_agreed() -> None:

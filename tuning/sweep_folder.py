@@ -16,7 +16,7 @@ from lipkd.config.trial_config import TrialConfig
 from lipkd.errors import LipkdError
 from lipkd.files import read_json, write_atomic, write_json
 from lipkd.lock import is_held
-from lipkd.provenance import source_commit
+from lipkd.runtime.provenance import source_commit
 from lipkd.trial import ENDED, Report, TrialFolder
 from tuning.plan.planner import Planned, refuse_one_name
 

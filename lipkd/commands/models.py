@@ -104,7 +104,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from lipkd.ctc.subtitles import file_names, srt, vtt
     from lipkd.deployment.lipreader import LipReader
     from lipkd.deployment.predict import stored_clips, transcribe
-    from lipkd.device import limit_threads
+    from lipkd.runtime.device import limit_threads
 
     sentences = sentences_of(arguments.sentences) if arguments.sentences else ()
     options = DecodingOptions.of(sentences=sentences, tta=arguments.tta, batch_size=arguments.batch_size)

@@ -28,11 +28,11 @@ from lipkd.data.store import Frames
 from lipkd.data.transforms import mean_and_std, scaled, stacked, standardising
 from lipkd.data.views import View
 from lipkd.deployment.model_card import CARD, read_card, shape_of
-from lipkd.device import autocast, choose_device
 from lipkd.errors import LipkdError
 from lipkd.files import write_atomic, write_json
 from lipkd.model.cost import network_cost
 from lipkd.model.lipnet import LipNet
+from lipkd.runtime.device import autocast, choose_device
 from lipkd.text import Alphabet
 
 WEIGHTS = "weights.safetensors"

@@ -22,11 +22,11 @@ from lipkd.ctc.options import DecodingOptions
 from lipkd.ctc.tta import most_confident
 from lipkd.data.loader import ClipReader
 from lipkd.data.store import Clip, ClipStore
-from lipkd.device import autocast, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluation.peer_metrics import peer_metrics
 from lipkd.files import write_jsonl
 from lipkd.model.cohort import Cohort
+from lipkd.runtime.device import autocast, prepare_device
 from lipkd.text import LETTERS, Alphabet, Protocol
 from lipkd.trial import TrialFolder
 

@@ -20,7 +20,7 @@ from lipkd.ctc.losses import ctc_per_clip, distillation, taught_frames, valid_fr
 from lipkd.data.loader import IGNORE, Batch
 from lipkd.model.lipnet import Branch, LipNet, Trunk, network_shape
 from lipkd.model.methods import CohortShape, Outputs, Teaching, make_method
-from lipkd.seeds import derive
+from lipkd.runtime.seeds import derive
 from lipkd.text import Alphabet
 
 

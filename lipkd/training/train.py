@@ -8,7 +8,7 @@
 
 Every random choice of an epoch follows from (seed, epoch), so a checkpoint holds no generator's state and
 a trial that was killed continues to the same numbers: to the bit on a processor (with the same number of threads), and
-on a GPU but for the last bits of CTC's gradients (see `lipkd.device.ask_for_determinism`).
+on a GPU but for the last bits of CTC's gradients (see `lipkd.runtime.device.ask_for_determinism`).
 """
 
 import contextlib
@@ -28,15 +28,15 @@ from lipkd import checkpoint
 from lipkd.config.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.config.sections import TrainingConfig
 from lipkd.config.trial_config import MACHINE, Change, TrialConfig, differing_fields, parse_config
-from lipkd.device import Usage, autocast, device_name, prepare_device
 from lipkd.errors import LipkdError
 from lipkd.evaluation.evaluate import Reading, keep_test_predictions, rates, read_clips
 from lipkd.files import remove_temporaries, write_atomic, write_json, write_jsonl
 from lipkd.lock import only_one
 from lipkd.model.cohort import Cohort
 from lipkd.model.cost import peer_costs
-from lipkd.provenance import start_entry
-from lipkd.seeds import generator
+from lipkd.runtime.device import Usage, autocast, device_name, prepare_device
+from lipkd.runtime.provenance import start_entry
+from lipkd.runtime.seeds import generator
 from lipkd.training.ema import averaged_copy, follow
 from lipkd.training.init_from import find_source, start_from
 from lipkd.training.optimizer import CohortOptimizer, learning_rate

@@ -45,7 +45,7 @@ def peak_mb() -> float:
     """The most that PyTorch has held of the card since `begin`, MiB; cached blocks included."""
     import torch
 
-    from lipkd.device import peak_megabytes  # what journals say too: one quantity in the table
+    from lipkd.runtime.device import peak_megabytes  # what journals say too: one quantity in the table
 
     torch.cuda.synchronize()
     return peak_megabytes(torch.device("cuda"))

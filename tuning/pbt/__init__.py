@@ -1,1 +1,1 @@
-"""Population-based training."""
+"""Population-based training: populations, exploit and explore, lineage, and the best schedule."""

@@ -20,7 +20,7 @@ import numpy as np
 from lipkd.config.schedule import config_at, scheduled_keys, value_of, with_changes
 from lipkd.config.trial_config import MACHINE, TrialConfig, changeable
 from lipkd.errors import LipkdError
-from lipkd.seeds import derive
+from lipkd.runtime.seeds import derive
 from lipkd.trial import TrialFolder
 from tuning.pbt.lineage import Exploit, schedule_changes
 from tuning.plan.planner import Plan, Planned

@@ -31,8 +31,8 @@ def fixed_tags(trial: TrialFolder, config: TrialConfig) -> dict[str, str]:
 def current_tags(trial: TrialFolder, config: TrialConfig, state: dict[str, Any], status: str) -> dict[str, str]:
     """Tags that follow the trial: its state, where it and its store lie now, and what its last start was made with.
 
-    Where and with what it was trained comes from the trial's own record (lipkd/provenance.py), never from the machine
-    that syncs; a trial without a record has no such tags. Raises LipkdError that names a damaged file.
+    Where and with what it was trained comes from the trial's own record (lipkd/runtime/provenance.py), never from the
+    machine that syncs; a trial without a record has no such tags. Raises LipkdError that names a damaged file.
     """
     tags = {
         "lipkd.state": status,

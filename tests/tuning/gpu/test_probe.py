@@ -132,7 +132,7 @@ def test_journals_and_the_probe_count_the_same_memory(monkeypatch: pytest.Monkey
     """Both go into one table, and what a trial may take at most is counted in reserved memory too."""
     import torch
 
-    from lipkd.device import peak_megabytes
+    from lipkd.runtime.device import peak_megabytes
 
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device=None: 900 * 2**20)

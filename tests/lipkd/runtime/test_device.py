@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lipkd.config.sections import TrainingConfig
-from lipkd.device import Usage, autocast, prepare_device
+from lipkd.runtime.device import Usage, autocast, prepare_device
 
 
 def test_a_torch_without_its_private_question_for_bf16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +54,7 @@ def test_a_gpu_is_asked_for_the_same_bits_each_time(monkeypatch: pytest.MonkeyPa
     """What can be had is asked for, and what cannot does not end the training: PyTorch only warns."""
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    monkeypatch.setattr("lipkd.device.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("lipkd.runtime.device.choose_device", lambda name: torch.device("cuda"))
     try:
         prepare_device(TrainingConfig())
         assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()

@@ -6,7 +6,7 @@ import pytest
 from lipkd.config.trial_config import parse_config
 from lipkd.data.store import ClipStore
 from lipkd.errors import LipkdError
-from lipkd.provenance import command_line, source_commit, start_entry
+from lipkd.runtime.provenance import command_line, source_commit, start_entry
 from lipkd.training.train import fit
 from lipkd.trial import TrialFolder
 
@@ -15,7 +15,7 @@ def test_the_commit_is_lipkds_own_or_nothing(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.chdir(tmp_path)
     source_commit.cache_clear()
     assert all(c in "0123456789abcdef" for c in source_commit().removesuffix("+changes"))
-    monkeypatch.setattr("lipkd.provenance.__file__", str(tmp_path / "lipkd" / "provenance.py"))
+    monkeypatch.setattr("lipkd.runtime.provenance.__file__", str(tmp_path / "lipkd" / "runtime" / "provenance.py"))
     source_commit.cache_clear()
     assert source_commit() == ""
     source_commit.cache_clear()
@@ -46,7 +46,7 @@ def test_every_start_of_a_trial_is_kept(tiny_store: ClipStore, tmp_path: Path, m
     folder = TrialFolder(tmp_path)
     assert folder.provenance() == []
     fit(config, tmp_path, until=1)
-    monkeypatch.setattr("lipkd.provenance.source_commit", lambda: "abc")
+    monkeypatch.setattr("lipkd.runtime.provenance.source_commit", lambda: "abc")
     fit(config, tmp_path, command="lipkd sweep x.yaml")
     first, second = folder.provenance()
     assert (first["epoch"], second["epoch"]) == (0, 1) and first["time"] < second["time"]

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lipkd.versions import versions
+from lipkd.runtime.versions import versions
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -46,7 +46,7 @@ def source_commit() -> str:
     It is looked up once in a process, as near to the import of what runs as can be.
     """
     here = Path(__file__).resolve()
-    root = here.parent.parent
+    root = here.parents[2]
     try:
         _git(root, "ls-files", "--error-unmatch", str(here))  # not some checkout around an installed copy
         head = _git(root, "rev-parse", "--short=12", "HEAD")
