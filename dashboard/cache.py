@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 FRESH = 15.0
 AT_A_TIME = 8  # trials whose predictions are fetched
 MOST_CURVES = 2000  # that are kept
-RunAtEpoch = tuple[str, int | None]  # a run and its best epoch
 CurveKey = tuple[str, str, str, int]  # tracking URI, run, metric, epochs
 _lock = threading.Lock()  # around the dictionaries below, which all sessions share; never held while MLflow is read
 
@@ -111,33 +110,35 @@ def predictions(tracking_uri: str, run_id: str, best_epoch: int | None) -> list[
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def edits_by_output(tracking_uri: str, run_id: str, best_epoch: int | None) -> dict[str, list[ClipEdits]]:
-    """Per output (`peer 0`, …, `ensemble`) the edits of its hypothesis of every clip."""
+def edits_by_output(
+    tracking_uri: str, run_id: str, best_epoch: int | None, alphabet: str
+) -> dict[str, list[ClipEdits]]:
+    """Per output (`peer 0`, …, `ensemble`) the edits of its hypothesis of every clip, in the alphabet's letters."""
     rows = predictions(tracking_uri, run_id, best_epoch)
     references = [row.reference for row in rows]
     peers = len(rows[0].hypotheses) if rows else 0
     texts = {f"peer {i}": [row.hypotheses[i] for row in rows] for i in range(peers)}
     if peers > 1:
         texts["ensemble"] = [row.ensemble for row in rows]
-    return {output: clip_edits(references, own) for output, own in texts.items()}
+    return {output: clip_edits(references, own, alphabet) for output, own in texts.items()}
 
 
-def best_peer_hypotheses(tracking_uri: str, wanted: Sequence[RunAtEpoch]) -> list[TrialHypotheses | LipkdError]:
+def best_peer_hypotheses(tracking_uri: str, trials: Sequence[Trial]) -> list[TrialHypotheses | LipkdError]:
     """The hypotheses of the best peer of each trial, or why there are none. Several at a time: a server is far away."""
 
-    def one(run: RunAtEpoch) -> TrialHypotheses | LipkdError:
+    def one(trial: Trial) -> TrialHypotheses | LipkdError:
         try:
-            return _best_peer_hypotheses(tracking_uri, *run)
+            return _best_peer_hypotheses(tracking_uri, trial.run_id, trial.best_epoch, trial.alphabet)
         except LipkdError as error:
             return error
 
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        return list(pool.map(one, wanted))
+        return list(pool.map(one, trials))
 
 
 @st.cache_resource(max_entries=400, show_spinner=False)
-def _best_peer_hypotheses(tracking_uri: str, run_id: str, best_epoch: int | None) -> TrialHypotheses:
-    return hard_clips.best_peer_hypotheses(_found_predictions(tracking_uri, run_id))
+def _best_peer_hypotheses(tracking_uri: str, run_id: str, best_epoch: int | None, alphabet: str) -> TrialHypotheses:
+    return hard_clips.best_peer_hypotheses(_found_predictions(tracking_uri, run_id), alphabet)
 
 
 def _found_predictions(tracking_uri: str, run_id: str) -> list[Prediction]:

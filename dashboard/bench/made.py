@@ -24,7 +24,6 @@ from lipkd.config.trial_config import TrialConfig, parse_config
 from lipkd.data.store import Clip, ClipStore
 from lipkd.errors import LipkdError
 from lipkd.files import write_json, write_jsonl
-from lipkd.text import LETTERS
 
 SWEEP = "made"
 NOTE = "made.json"  # written last: the folder is whole
@@ -283,7 +282,7 @@ def _write_files(trials: Sequence[Made], store: ClipStore, artifacts: Path) -> N
             ],
         )
         seen = {c.id: posteriors_of(s, c.n_frames) for c, s in zip(clips, said, strict=True)}
-        content = safetensors.numpy.save(seen, {"alphabet": LETTERS})
+        content = safetensors.numpy.save(seen, {"alphabet": trial.config.data.alphabet})
         (folder / "predictions" / "best_posteriors.safetensors").write_bytes(content)
 
 

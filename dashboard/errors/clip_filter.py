@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboard.errors.word_edits import ClipEdits, Edit
-from lipkd.text import letters
+from lipkd.text import LETTERS, letters
 
 ALL = "all clips"
 ANY = "*"  # on a side of the arrow: any word or letter, or none
@@ -64,11 +64,13 @@ class Search:
         return bool(there) and (there in wanted if self.of_letters else there == wanted)
 
 
-def search(text: str) -> Search | None:
-    """The search that a text asks for; None when it asks for nothing."""
+def search(text: str, characters: str = LETTERS) -> Search | None:
+    """The search of a text, in the letters of an alphabet of `characters`; None for a text without letters."""
     of_letters = text.strip().startswith("/")
     left, arrow, right = text.strip().removeprefix("/").partition(">")
-    reference, hypothesis = (_side(side, of_letters) if arrow else _text(side, of_letters) for side in (left, right))
+    reference, hypothesis = (
+        _side(side, of_letters, characters) if arrow else _text(side, of_letters, characters) for side in (left, right)
+    )
     return Search(of_letters, bool(arrow), reference, hypothesis) if reference or hypothesis else None
 
 
@@ -77,14 +79,12 @@ def misread(word: str) -> str:
     return f"{word}>{ANY}"
 
 
-def _side(side: str, of_letters: bool) -> str:
-    return ANY if side.strip() == ANY else _text(side, of_letters)
+def _side(side: str, of_letters: bool, characters: str) -> str:
+    return ANY if side.strip() == ANY else _text(side, of_letters, characters)
 
 
-def _text(side: str, of_letters: bool) -> str:
-    return _letters(side) if of_letters else letters(side)
-
-
-def _letters(side: str) -> str:
-    """The letters of one side, spaces only where they are written as `␣`."""
-    return letters(side.replace("␣", "")).replace(" ", "") + (" " if "␣" in side else "")
+def _text(side: str, of_letters: bool, characters: str) -> str:
+    """The words of one side; with `of_letters` its letters, spaces only where they are written as `␣`."""
+    if not of_letters:
+        return letters(side, characters)
+    return letters(side.replace("␣", ""), characters).replace(" ", "") + (" " if "␣" in side else "")

@@ -100,8 +100,8 @@ def letters_summary(confusions: Sequence[Confusion]) -> str:
     """In words: how many of the substituted letters share a mouth shape with their substitute, and how many were
     deleted and inserted. Empty when every letter is right; spaces are no letters."""
     alike, others = lookalike_share(confusions)
-    out = sum(c.count for c in confusions if c.reference in VISEME_OF and c.hypothesis == NOTHING)
-    more = sum(c.count for c in confusions if c.reference == NOTHING and c.hypothesis in VISEME_OF)
+    out = sum(c.count for c in confusions if c.reference.isalnum() and c.hypothesis == NOTHING)
+    more = sum(c.count for c in confusions if c.reference == NOTHING and c.hypothesis.isalnum())
     sentences = []
     if others:
         sentences.append(

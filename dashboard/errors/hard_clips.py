@@ -11,6 +11,7 @@ from typing import Any
 from dashboard.errors.word_edits import ClipEdits, clip_edits, corpus_rates
 from dashboard.tracking.records import Prediction
 from lipkd.ctc.metrics import error_rate
+from lipkd.text import LETTERS
 
 MISSED = 3  # words that are named for a clip
 MOST_REASONS = 3  # why a trial is left out
@@ -57,11 +58,12 @@ class HardClip:
     alike: int
 
 
-def best_peer_hypotheses(predictions: Sequence[Prediction]) -> TrialHypotheses:
-    """The hypotheses of the peer with the lowest WER (ties by CER, then the first): the one that Replay opens on."""
+def best_peer_hypotheses(predictions: Sequence[Prediction], characters: str = LETTERS) -> TrialHypotheses:
+    """The hypotheses of the peer with the lowest WER (ties by CER, then the first): the one that Replay opens on.
+    Errors are counted in the letters of an alphabet of `characters`."""
     references = [prediction.reference for prediction in predictions]
     peers = range(len(predictions[0].hypotheses) if predictions else 0)
-    edits = {f"peer {i}": clip_edits(references, [p.hypotheses[i] for p in predictions]) for i in peers}
+    edits = {f"peer {i}": clip_edits(references, [p.hypotheses[i] for p in predictions], characters) for i in peers}
     output = min(edits, key=lambda name: corpus_rates(edits[name]), default="")
     rows = zip(predictions, edits.get(output, ()), strict=True)
     return TrialHypotheses(output, {p.clip_id: _clip_hypothesis(p.reference, edits) for p, edits in rows})

@@ -8,7 +8,7 @@ import jiwer
 
 from dashboard.errors.word_alignment import align
 from lipkd.ctc.metrics import edits_in, error_rate
-from lipkd.text import letters
+from lipkd.text import LETTERS, letters
 
 Kind = Literal["equal", "substitute", "delete", "insert"]
 
@@ -43,11 +43,11 @@ class ClipEdits:
         return error_rate(self.char_edits, self.chars)
 
 
-def clip_edits(references: Sequence[str], hypotheses: Sequence[str]) -> list[ClipEdits]:
-    """Each hypothesis against its reference as given, under the protocol `letters`."""
+def clip_edits(references: Sequence[str], hypotheses: Sequence[str], characters: str = LETTERS) -> list[ClipEdits]:
+    """Each hypothesis against its reference as given, under the protocol `letters` of an alphabet of `characters`."""
     if not references:
         return []
-    sides = [letters(text) for text in references], [letters(text) for text in hypotheses]
+    sides = [letters(text, characters) for text in references], [letters(text, characters) for text in hypotheses]
     words, chars = jiwer.process_words(*sides), jiwer.process_characters(*sides)
     rows = zip(
         *(words.references, words.hypotheses, words.alignments),

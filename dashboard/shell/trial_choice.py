@@ -83,7 +83,7 @@ def with_predictions(letter: str, trial: Trial) -> ChosenTrial:
         predictions = cache.predictions(uri, trial.run_id, trial.best_epoch)
     except cache.NoPredictions as reason:
         raise LipkdError(f"Trial {trial.name} cannot be shown: {reason}.") from reason
-    found = cache.edits_by_output(uri, trial.run_id, trial.best_epoch)
+    found = cache.edits_by_output(uri, trial.run_id, trial.best_epoch, trial.alphabet)
     ids = [prediction.clip_id for prediction in predictions]
     outputs = sorted(found, key=lambda output: (output == "ensemble", corpus_rates(found[output])))
     by_output = [found[output] for output in outputs]

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from dashboard.tracking.connect import connect
 from dashboard.tracking.run import NothingTracked, Run, by_step, database_state
 from lipkd.errors import LipkdError
+from lipkd.text import LETTERS
 from lipkd.tracking_uri import public_uri
 
 __all__ = ["NothingTracked", "database_state", "public_uri"]
@@ -87,6 +88,11 @@ class Trial:
     def group(self) -> str:
         """Method and number of peers, as said in a sentence: `vanilla`, `attention ×2`."""
         return self.method if self.peers == 1 else f"{self.method} ×{self.peers}"
+
+    @property
+    def alphabet(self) -> str:
+        """The characters of its alphabet, in which its errors are counted; a–z of a trial that has not logged any."""
+        return self.config.get("data.alphabet") or LETTERS
 
     @property
     def rank(self) -> tuple[float, float, str]:

@@ -131,7 +131,10 @@ def words(a: ChosenTrial) -> None:
 def rates(a: ChosenTrial, part: str) -> None:
     """Speakers or sentences, the worst first."""
     name = part.removesuffix("s")
-    of = {clip: p.speaker if name == "speaker" else letters(p.reference) for clip, p in a.predictions.items()}
+    of = {
+        clip: p.speaker if name == "speaker" else letters(p.reference, a.trial.alphabet)
+        for clip, p in a.predictions.items()
+    }
     rows = confusions.rates_by([(of[clip], edits) for clip, edits in a.edits.items()], name)
     table = pd.DataFrame(rows)
     table[["wer", "cer"]] *= 100
@@ -194,9 +197,7 @@ def over_trials(trials: Mapping[str, Trial], of: int) -> None:
         st.info("No trial fits these filters.", icon=":material/filter_alt_off:")
         return
     with st.spinner("Collecting the hypotheses of the trials …"):
-        answers = cache.best_peer_hypotheses(
-            page_frame.tracking_uri(), [(t.run_id, t.best_epoch) for t in trials.values()]
-        )
+        answers = cache.best_peer_hypotheses(page_frame.tracking_uri(), list(trials.values()))
     found = dict(zip(trials, answers, strict=True))
     usable = {label: one for label, one in found.items() if not isinstance(one, LipkdError)}
     missing = {label: one for label, one in found.items() if isinstance(one, LipkdError)}

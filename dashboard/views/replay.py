@@ -63,7 +63,7 @@ def chosen_clips(trials: Sequence[ChosenTrial]) -> list[dict[str, object]]:
         orders = ORDERS if two else [order for order in ORDERS if "B" not in order]
         order = query_params.select(st.container(), "Order", orders, key="order", default=orders[0]) or orders[0]
     a, b = trials[0].edits, trials[1].edits if two else {}
-    wish = clip_filter.search(text)
+    wish = clip_filter.search(text, trials[0].trial.alphabet)
     predictions = [
         p
         for p in trials[0].predictions.values()
@@ -179,7 +179,7 @@ def open_store(trial: Trial) -> ClipStore | None:
 def subtitles(clip: Clip, trials: Sequence[ChosenTrial]) -> list[Line]:
     """Subtitles: the reference, then the hypothesis of each trial."""
     seconds = clip.n_frames / clip.fps
-    lines = [Line("reference", clip.text, matching(clip.text, aligned_words(clip)))]
+    lines = [Line("reference", clip.text, matching(clip.text, aligned_words(clip), trials[0].trial.alphabet))]
     for r in trials:
         if clip.id in r.predictions:
             text = r.text(clip.id)
@@ -187,15 +187,15 @@ def subtitles(clip: Clip, trials: Sequence[ChosenTrial]) -> list[Line]:
                 Line(
                     r.letter if len(trials) > 1 else "hypothesis",
                     text,
-                    matching(text, timed_words(r, clip.id, seconds)),
+                    matching(text, timed_words(r, clip.id, seconds), r.trial.alphabet),
                 )
             )
     return lines
 
 
-def matching(text: str, timed: tuple[TimedWord, ...]) -> tuple[TimedWord, ...]:
+def matching(text: str, timed: tuple[TimedWord, ...], alphabet: str) -> tuple[TimedWord, ...]:
     """The timed words if they are the words of the text, else none: a subtitle never shows another text."""
-    return timed if letters(" ".join(word.text for word in timed)) == letters(text) else ()
+    return timed if letters(" ".join(word.text for word in timed), alphabet) == letters(text, alphabet) else ()
 
 
 def kept_posteriors(r: ChosenTrial) -> dict[str, NDArray[np.float16]]:

@@ -53,9 +53,7 @@ def test_over_http_everything_is_the_same(tracking: str, served: str) -> None:
     assert near is not None and far is not None and near.symbols == far.symbols
     assert near.arrays.keys() == far.arrays.keys()
     assert all(np.array_equal(near.arrays[clip], far.arrays[clip]) for clip in near.arrays)
-    assert cache.best_peer_hypotheses(served, [(best.run_id, 4)]) == cache.best_peer_hypotheses(
-        tracking, [(best.run_id, 4)]
-    )
+    assert cache.best_peer_hypotheses(served, [best]) == cache.best_peer_hypotheses(tracking, [best])
     assert verdict(served, [best], [second]) == verdict(tracking, [best], [second])
 
 

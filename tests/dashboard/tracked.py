@@ -32,23 +32,24 @@ class Planned:
     seed: int = 0
     state: str = "finished"
     reason: str = ""
+    alphabet: str = LETTERS
 
 
-def spikes(text: str, frames: int) -> NDArray[np.float16]:
+def spikes(text: str, frames: int, characters: str = LETTERS) -> NDArray[np.float16]:
     """Posteriors (T, V) whose best path says `text`: 0.9 on one frame a letter, evenly spread, else blank."""
-    values = np.full((frames, len(LETTERS) + 1), 0.1 / len(LETTERS), np.float16)
+    values = np.full((frames, len(characters) + 1), 0.1 / len(characters), np.float16)
     values[:, 0] = 0.9
     for number, letter in enumerate(text):
         frame = (2 * number + 1) * frames // (2 * len(text))
-        values[frame, 0] = 0.1 / len(LETTERS)
-        values[frame, LETTERS.index(letter) + 1] = 0.9
+        values[frame, 0] = 0.1 / len(characters)
+        values[frame, characters.index(letter) + 1] = 0.9
     return values
 
 
-def misread(text: str, share: float, rng: np.random.Generator) -> str:
+def misread(text: str, share: float, rng: np.random.Generator, characters: str = LETTERS) -> str:
     """A hypothesis: some words replaced, some left out, some said twice."""
     said = []
-    for word in letters(text).split():
+    for word in letters(text, characters).split():
         if rng.random() >= share:
             said.append(word)
         elif (lot := rng.random()) < 0.6:
@@ -97,6 +98,7 @@ def _track_trial(
                 "store": str(store.path),
                 "scenario": "unseen",
                 "val_speakers": sorted({c.speaker for c in val}) or ["x"],
+                "alphabet": planned.alphabet,
             },
             "network": {"width": planned.width},
             "cohort": {"method": planned.method, "peers": planned.peers},
@@ -160,14 +162,14 @@ def _log_artifacts(
     rng = np.random.default_rng(planned.seed + 10 * planned.peers + int(100 * planned.width))
     rows, posteriors = [], {}
     for clip in val:
-        said = [misread(clip.text, min(planned.wers), rng) for _ in range(planned.peers)]
+        said = [misread(clip.text, min(planned.wers), rng, planned.alphabet) for _ in range(planned.peers)]
         rows.append({"id": clip.id, "reference": clip.text, "hypotheses": said, "ensemble": said[-1]})
-        posteriors[clip.id] = np.stack([spikes(text, clip.n_frames) for text in said])
+        posteriors[clip.id] = np.stack([spikes(text, clip.n_frames, planned.alphabet) for text in said])
     client.log_dict(run, config.to_json(), "config.json")
     client.log_dict(run, {"train": [], "val": [clip.id for clip in val], "test": [], "store_digest": "d"}, "split.json")
     client.log_text(run, "".join(json.dumps(row) + "\n" for row in rows), "predictions/best.jsonl")
     file = folder / "best_posteriors.safetensors"
-    file.write_bytes(safetensors.numpy.save(posteriors, {"alphabet": LETTERS}))
+    file.write_bytes(safetensors.numpy.save(posteriors, {"alphabet": planned.alphabet}))
     client.log_artifact(run, str(file), "predictions")
     file.unlink()
 

@@ -4,6 +4,7 @@ import pytest
 
 from dashboard.errors.clip_filter import CHOICES, CHOICES_OF_TWO, belongs, misread, search
 from dashboard.errors.word_edits import clip_edits
+from lipkd.text import LETTERS
 
 RIGHT, SUBSTITUTED, DELETED, INSERTED = clip_edits(
     ["pin red", "pin red", "pin red", "pin red"], ["pin red", "bin red", "red", "pin so red"]
@@ -71,6 +72,15 @@ def test_searches(text: str, expected: list[bool]) -> None:
     wish = search(text)
     assert wish is not None
     assert [wish.found(comparison) for comparison in (RIGHT, SUBSTITUTED, DELETED, INSERTED)] == expected
+
+
+@pytest.mark.parametrize("text", ["è", "È>e", "/è>e", "è>*"])
+def test_a_search_keeps_the_letters_of_the_alphabet(text: str) -> None:
+    italian = f"{LETTERS}è"
+    right, wrong, other = clip_edits(["e no", "è no", "e no"], ["e no", "e no", "o no"], italian)
+    wish = search(text, italian)
+    assert wish is not None
+    assert [wish.found(one) for one in (right, wrong, other)] == [False, True, False]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "/", ">", "/>", "!?", "*", "/*"])

@@ -6,6 +6,7 @@ import jiwer
 import pytest
 
 from dashboard.errors.word_edits import Edit, clip_edits, corpus_rates
+from lipkd.text import LETTERS
 
 
 def test_every_kind_of_edit_in_its_place() -> None:
@@ -67,6 +68,12 @@ def test_characters_are_counted_with_spaces() -> None:
 def test_capitals_accents_and_punctuation_are_no_errors() -> None:
     (comparison,) = clip_edits(["Perché no?"], ["perche no"])
     assert comparison.word_edits == comparison.char_edits == 0
+
+
+def test_a_letter_of_the_alphabet_is_no_accent() -> None:
+    """With è in the alphabet è and e are two letters: one of two words, one of four characters."""
+    (comparison,) = clip_edits(["È no"], ["e no"], f"{LETTERS}è")
+    assert (comparison.wer, comparison.cer) == (0.5, 0.25)
 
 
 def test_said_nothing_and_nothing_to_say() -> None:
