@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -230,9 +231,23 @@ def test_the_port_of_the_ui_may_be_taken(mlruns: Path) -> None:
 def test_a_server_is_its_own_ui(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from tuning.tracking import ui
 
-    monkeypatch.setattr(ui, "connect", lambda uri: None)
+    class Client:
+        def search_experiments(self) -> list[Any]:
+            return [
+                SimpleNamespace(name="lipkd", experiment_id="7"),
+                SimpleNamespace(name="Default", experiment_id="0"),
+            ]
+
+        def search_runs(self, ids: list[str], max_results: int) -> list[str]:
+            return ["a run"] * (ids == ["7"])
+
+    monkeypatch.setattr(ui, "connect", lambda uri: Client())
     assert ui.open_ui(mlruns=Path("mlruns"), tracking_uri="http://me:secret@host:5000") == 0
-    assert capsys.readouterr().out == "http://host:5000 is an MLflow server; open it in a browser\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "http://host:5000 is an MLflow server; open it in a browser",
+        "  lipkd: http://host:5000/#/experiments/7/runs?workflowType=machine_learning"
+        "&orderByKey=metrics.%60best%2Fwer%60&orderByAsc=true",
+    ]
     assert "MLFLOW_BACKEND_STORE_URI" not in os.environ
 
 

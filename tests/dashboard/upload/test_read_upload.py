@@ -154,6 +154,8 @@ def test_models_are_listed_with_what_they_are(model: Path, tmp_path: Path) -> No
     (found,) = deployed_models(tmp_path).items()
     assert (found[0], found[1].folder) == ("one", tmp_path / "one")
     assert found[1].facts == (
-        "Trial a trial, peer 1 of 2, epoch 3: WER 25.0 % on 6 validation clips, 0.12 M parameters."
+        "Trial a trial, peer 1 of 2, epoch 3: WER 25.0 % on 6 validation clips, 0.12 M parameters. It was trained on "
+        "clips of one clip store only: a video of another kind (drawn mouths or real faces, other words, another "
+        "language) is read badly, and its confidence says nothing then."
     )
     assert deployed_models(tmp_path / "nowhere") == {}
