@@ -1,4 +1,4 @@
-"""Compare: learning curves of chosen trials or settings, whether one of two is better or luckier, and every method
+"""Compare: learning curves of chosen trials or settings, whether one of two settings is better, and every method
 against a baseline with everything else equal."""
 
 from collections.abc import Callable, Mapping, Sequence
@@ -131,11 +131,11 @@ def curve(
 
 
 def pair_verdict(found: Sequence[Setting]) -> None:
-    """Whether one setting is better than another or only luckier: `lipkd compare` in its words."""
+    """Whether one setting is better than another, by the verdict of `lipkd compare`."""
     by_label = {setting.label: setting for setting in found if any(t.state == "finished" for t in setting.trials)}
     if len(by_label) < 2:
         return
-    st.subheader("Better, or lucky?")
+    st.subheader("Is one setting better?")
     control = controls(list(by_label.values()))
     first = next((label for label in by_label if label in control), next(iter(by_label)))
     left, right = st.columns(2)
