@@ -51,6 +51,18 @@ class CorpusFiles:
         """All alignment files."""
         return self.suffixed(".align")
 
+    def parts(self) -> list["CorpusFiles"]:
+        """The folders directly in the corpus, each as a corpus of its own, without the stores."""
+        depth = len(self.root.parts)
+        below: defaultdict[Path, tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
+        for path in self.paths:
+            if len(path.parts) > depth + 1:
+                below[self.root / path.parts[depth]][0].append(path)
+        for path in self.empty:
+            if len(path.parts) > depth:
+                below[self.root / path.parts[depth]][1].append(path)
+        return [CorpusFiles(folder, tuple(found), tuple(empty)) for folder, (found, empty) in sorted(below.items())]
+
     def without(self, used: set[Path]) -> list[Path]:
         """The files that a corpus is made of and that are not `used`."""
         return [path for path in self.paths if path.suffix.lower() in OF_A_CORPUS and path not in used]

@@ -10,11 +10,29 @@ from preprocessing.corpus.alignments import NO_ALIGNMENTS, with_alignments
 from preprocessing.corpus.clip_ids import same_name_speakers, with_distinct_ids
 from preprocessing.corpus.clip_table import find_table
 from preprocessing.corpus.files import CorpusFiles, list_files, named
-from preprocessing.corpus.layouts import Frames, Grid, Layout, Speakers, Table, Words, layouts
-from preprocessing.corpus.source import Source, natural_key
+from preprocessing.corpus.layouts import (
+    NOBODY,
+    PARTS,
+    Frames,
+    Grid,
+    Italian,
+    Layout,
+    Speakers,
+    Table,
+    Words,
+    clips,
+    layouts,
+)
+from preprocessing.corpus.source import Source, as_text, natural_key
 from preprocessing.corpus.transcripts import grid_words, text_file, text_of
 
 AUTO = "auto"
+MOST_CORPORA = 20  # more folders than that are speakers or words
+# What folders of a corpus are called after what is in them, never speakers.
+NO_SPEAKERS = frozenset(
+    {"align", "audio", "clips", "commands", "data", "digits", "faces", "frames", "letters", "mouth", "phrases"}
+    | {"sentences", "video", "videos", "words"}
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +74,7 @@ def find_corpus(src: Path, layout: str = AUTO, align: Path | None = None, anywhe
         speakers = sorted({source.speaker for source in aligned.sources}, key=natural_key)
         lines.append(f"there are folders in folders: the outer ones are the speakers ({_some(speakers)})")
     if isinstance(reader, Words):
-        labels = sorted({source.label or "" for source in found}, key=natural_key)
-        lines.append(f"the names of the folders are the words that are said: {_some(labels)}")
+        lines.append(_on_words(found, files, sure=layout != AUTO))
     used = _files_of(aligned.sources, files) | aligned.used
     if not src.is_file() and (left := files.without(used | set(aligned.unused))):
         lines.append(f"{len(left)} files are not used: {named(left, files.root)}")
@@ -72,22 +89,18 @@ def find_corpus(src: Path, layout: str = AUTO, align: Path | None = None, anywhe
 def recognise(src: Path, files: CorpusFiles) -> Layout:
     """The layout that explains most files of a corpus: clips with their words, and what these stand in; then clips.
 
-    A table is taken at its word. Raises LipkdError when two layouts explain as many files and find other clips.
+    A table is taken at its word. Raises LipkdError when two layouts explain as many files and find other clips, and
+    for a folder of several corpora.
     """
-    readers = layouts(src)
-    if find_table(src) is not None:
-        return readers[0]
-    candidates: list[tuple[tuple[int, int], Layout, set[tuple[str, Path]]]] = []
-    for reader in readers[1:]:
-        found = with_distinct_ids(reader.find(files), reader.forms)
-        if isinstance(reader, Words) and not _are_words(found, files):
-            continue
-        candidates.append((_explained(found, files), reader, {(source.id, source.path) for source in found}))
-    candidates.sort(key=lambda candidate: candidate[0], reverse=True)  # stable: the most particular of equals first
-    (score, best, clips), *others = candidates
-    for other_score, other, other_clips in others:
+    (best, score, best_clips), *others = _ranked(src, files)
+    if several := _several_corpora(files, best):
+        raise LipkdError(
+            f"source {src}: holds several corpora, {_some(several, 8)}; prepare each by itself, or say with --layout "
+            "how to read all of it"
+        )
+    for other, other_score, other_clips in others:
         # That names code sentences tells GRID, wherever its speakers' folders lie.
-        as_good = other_score == score and other_clips != clips and not isinstance(best, Grid)
+        as_good = other_score == score and other_clips != best_clips and not isinstance(best, Grid)
         # Folders that are words, but not for all clips: some have other words beside them.
         disputed = isinstance(best, Words) and score[0] < score[1] and other_score[0] > 0
         if score > (0, 0) and (as_good or disputed):
@@ -96,6 +109,63 @@ def recognise(src: Path, files: CorpusFiles) -> Layout:
                 f"{max(score)} and {max(other_score)} files; say which with --layout"
             )
     return best
+
+
+Ranked = tuple[Layout, tuple[int, int], set[tuple[str, Path]]]
+
+
+def _ranked(src: Path, files: CorpusFiles) -> list[Ranked]:
+    """The layouts a corpus may have, with how much each explains and its clips, the best first; a table alone."""
+    readers = layouts(src)
+    if find_table(src) is not None:
+        return [(readers[0], (1, 1), set())]
+    candidates: list[Ranked] = []
+    for reader in readers[1:]:
+        found = with_distinct_ids(reader.find(files), reader.forms)
+        if isinstance(reader, Words) and not _are_words(found, files):
+            continue
+        candidates.append((reader, _explained(found, files), {(source.id, source.path) for source in found}))
+    # Stable: the most particular of equals stays first.
+    return sorted(candidates, key=lambda candidate: candidate[1], reverse=True)
+
+
+def _several_corpora(files: CorpusFiles, best: Layout) -> list[str]:
+    """The folders of a corpus that are corpora themselves, each with its layout; none where it is one corpus.
+
+    They are when their layouts differ, and when they are called like what a corpus consists of (`words`, `phrases`):
+    a reading of the whole would take such names for speakers or words.
+    """
+    if isinstance(best, Table | Italian):
+        return []
+    parts = _parts_with_clips(files)
+    while len(parts) == 1:  # a folder that holds all
+        parts = _parts_with_clips(parts[0])
+    parts = [part for part in parts if part.root.name.lower() not in PARTS and _has_folders(part)]
+    if not 1 < len(parts) <= MOST_CORPORA:
+        return []
+    read: list[tuple[str, Layout]] = []
+    for part in parts:
+        reader, (with_words, all_files), _ = _ranked(part.root, part)[0]
+        # Clips without words are a corpus too, but among GRID's or as arrays they are something that lies there.
+        wordless = isinstance(reader, Words | Frames | Speakers) and not isinstance(best, Grid)
+        if with_words > 0 or (all_files > 0 and wordless):
+            read.append((part.root.name, reader))
+    kinds = {Speakers.name if isinstance(reader, Frames) else reader.name for _, reader in read}
+    called = [name.lower() in NO_SPEAKERS for name, _ in read]
+    wrong_names = all(called) if isinstance(best, Words) else any(called) and isinstance(best, Frames | Speakers)
+    if len(read) < 2 or not (len(kinds) > 1 or wrong_names):
+        return []
+    read.sort(key=lambda name_and_reader: natural_key(name_and_reader[0]))
+    return [f"{as_text(name)} (layout {reader.name})" for name, reader in read]
+
+
+def _parts_with_clips(files: CorpusFiles) -> list[CorpusFiles]:
+    return [part for part in files.parts() if part.videos or part.picture_folders or part.suffixed(".npy")]
+
+
+def _has_folders(files: CorpusFiles) -> bool:
+    """Whether all clips lie in folders of their own below the root."""
+    return all(path.parent != files.root for path in (*clips(files), *files.suffixed(".npy")))
 
 
 def _is_deep(source: Source, files: CorpusFiles) -> bool:
@@ -151,8 +221,23 @@ def _files_of(sources: Sequence[Source], files: CorpusFiles) -> set[Path]:
     return used
 
 
+def _on_words(found: Sequence[Source], files: CorpusFiles, sure: bool) -> str:
+    """What the folders of a layout `words` were taken for. Nothing but their names tells when no folder is in them."""
+    labels = sorted({source.label or "" for source in found}, key=natural_key)
+    line = f"the names of the folders are the words that are said: {_some(labels)}"
+    speakers = sorted({source.speaker for source in found} - {NOBODY}, key=natural_key)
+    if speakers:
+        return f"{line}; the folders in them are the speakers: {_some(speakers)}"
+    flat = all(len(source.path.relative_to(files.root).parts) == 2 for source in found)
+    return f"{line}; if they are speakers, say --layout speakers" if flat and not sure else line
+
+
 def _on_speakers(found: Sequence[Source], named_: Sequence[Source]) -> list[str]:
     lines = []
+    if called := sorted({source.speaker for source in named_ if source.speaker.lower() in NO_SPEAKERS}):
+        lines.append(
+            f"a folder is taken for a speaker by the name of {' and '.join(called)}; name it after the speaker"
+        )
     forms: dict[str, set[str]] = {}
     for before, after in zip(found, named_, strict=True):
         forms.setdefault(after.speaker, set()).add(before.speaker)

@@ -27,6 +27,15 @@ def grow(root: Path, *names: str) -> Path:
     return root
 
 
+def fill(root: Path, files: list[str]) -> Path:
+    """Files `NAME` or `NAME=CONTENT` under `root`, which is returned; each has a content of its own."""
+    for number, file in enumerate(files):
+        name, _, content = file.partition("=")
+        grow(root, name)
+        (root / name).write_text(content or str(number))
+    return root
+
+
 @pytest.mark.parametrize(
     ("files", "layout"),
     [
@@ -194,12 +203,7 @@ def test_wrong_options_are_one_sentence(
     ],
 )
 def test_what_explains_the_files_decides(tmp_path: Path, files: list[str], layout: str, ids: list[str]) -> None:
-    root = tmp_path / "corpus"
-    for number, file in enumerate(files):
-        name, _, content = file.partition("=")
-        grow(root, name)
-        (root / name).write_text(content or str(number))
-    corpus = find_corpus(root)
+    corpus = find_corpus(fill(tmp_path / "corpus", files))
     assert (corpus.layout.name, sorted(source.id for source in corpus.sources)) == (layout, ids)
 
 
@@ -215,12 +219,86 @@ def test_two_readings_are_refused(tmp_path: Path) -> None:
         find_corpus(landmarks)
 
 
+WORDS = [f"words/{word}/{who}/01.mp4" for word in ("previous", "stop") for who in ("F01", "M02")]
+PHRASES = [f"phrases/{who}/01-01.{kind}" for who in ("F01", "M02") for kind in ("mp4", "txt=good bye")]
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ([*WORDS, *PHRASES], "phrases (layout speakers), words (layout words)"),
+        ([*WORDS, "phrases/F01/1.mp4", "phrases/M02/1.mp4"], "phrases (layout speakers), words (layout words)"),
+        ([*WORDS, "phrases/Ann/1.mp4", "phrases/Ben/1.mp4"], "phrases (layout words), words (layout words)"),
+        (["words/go/F01/1.mp4", *PHRASES], "phrases (layout speakers), words (layout speakers)"),
+        (
+            ["a.txt=about", *(f"outer/{file}" for file in [*WORDS, *PHRASES])],
+            "phrases (layout speakers), words (layout words)",
+        ),
+        ([*WORDS, *PHRASES, "README.txt=two parts", "intro.mp4"], "phrases (layout speakers), words (layout words)"),
+        (
+            ["one/s1/bbaf3s.mpg", "one/s2/bbaf3s.mpg", "two/mouth/s1/1-fv.mp4", "two/align/s1/1-fv.align=0 1000 va"],
+            "one (layout grid), two (layout italian)",
+        ),
+        (["one/s1/bbaf3s.mpg", "one/s2/bbaf4p.mpg", "two/s1/hi.mp4", "two/s1/hi.txt=hi"], "two (layout speakers)"),
+        (["video/anna/a.mp4", "video/anna/a.txt=go", "more/ben/a.mp4", "more/ben/a.txt=up"], "video (layout speakers)"),
+    ],
+)
+def test_a_folder_of_several_corpora_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: list[str], named: str
+) -> None:
+    root = fill(tmp_path / "corpus", files)
+    assert main(["prepare", str(root), str(tmp_path / "store")]) == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert f"{root}: holds several corpora, " in sentence and named in sentence and "prepare each by itself" in sentence
+    assert not (tmp_path / "store").exists()
+    find_corpus(root, "speakers")  # whoever says the layout is not asked
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["anna/monday/a.mp4", "anna/monday/a.txt=go", "ben/monday/a.mp4", "ben/monday/a.txt=up"],
+        ["anna/v1/a.mp4", "anna/v1/a.txt=go", "ben/a.mp4", "ben/a.txt=up", "ben/more/c.mp4"],
+        ["s1/v1/a/0.png", "s1/v1/a.txt=go", "s2/v1/b.mp4", "s2/v1/b.txt=up"],
+        ["video/anna/a.mp4", "video/anna/a.txt=go", "marks/anna/a.npy", "audio/anna/a.wav"],
+        ["train/anna/a.mp4", "train/anna/a.txt=go", "test/ben/x/b.mp4", "test/ben/y/b.mp4"],
+    ],
+)
+def test_one_corpus_of_folders_in_folders_is_read(tmp_path: Path, files: list[str]) -> None:
+    corpus = find_corpus(fill(tmp_path / "corpus", files))
+    speakers = {source.speaker for source in corpus.sources}
+    assert corpus.layout.name == "speakers" and speakers <= {"anna", "ben", "s1", "s2"}
+
+
+@pytest.mark.parametrize(
+    ("files", "layout", "line"),
+    [
+        # Nothing but their names tells whether folders are speakers or words: the reading is said, and the other one.
+        (["anna/1.mp4", "ben/1.mp4"], "auto", "anna, ben; if they are speakers, say --layout speakers"),
+        (["anna/1.mp4", "ben/1.mp4"], "words", "anna, ben"),
+        (["go/F1/1.mp4", "up/F1/1.mp4", "up/F2/1.mp4"], "auto", "go, up; the folders in them are the speakers: F1, F2"),
+        (["ABOUT/train/1.mp4", "AGAIN/val/1.mp4"], "auto", "ABOUT, AGAIN"),
+    ],
+)
+def test_how_words_were_read_is_said(tmp_path: Path, files: list[str], layout: str, line: str) -> None:
+    corpus = find_corpus(fill(tmp_path / "corpus", files), layout)
+    assert corpus.layout.name == "words"
+    assert corpus.lines == (f"the names of the folders are the words that are said: {line}",)
+
+
+def test_a_speaker_called_like_a_part_of_a_corpus_is_said(tmp_path: Path) -> None:
+    root = fill(tmp_path / "corpus", ["video/a.mp4", "video/a.txt=go"])
+    assert find_corpus(root).lines == (
+        "a folder is taken for a speaker by the name of video; name it after the speaker",
+    )
+
+
 def test_what_is_left_over_is_named(tmp_path: Path) -> None:
     root = grow(tmp_path / "c", "yes/1.mp4", "no/1.mp4", "intro.mp4", "notes.txt", "yes/1.npy", "store/clip.mp4")
     grow(root, *(f"store/{name}" for name in ("meta.json", "manifest.jsonl", "frames.npy")))
     lines = find_corpus(root).lines
     assert lines == (
-        "the names of the folders are the words that are said: no, yes",
+        "the names of the folders are the words that are said: no, yes; if they are speakers, say --layout speakers",
         "3 files are not used: intro.mp4, notes.txt, yes/1.npy",
         "clip stores in it are passed over: store",
     )
