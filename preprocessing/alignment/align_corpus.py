@@ -121,7 +121,8 @@ def align_corpus(
     if sample is not None and sample < len(sources):
         chosen = sorted(random.Random(seed).sample(range(len(sources)), sample))
         sources = [sources[index] for index in chosen]
-    table = read_transcripts(transcripts) if transcripts is not None else None
+    root = src.parent if src.is_file() else src
+    table = read_transcripts(transcripts, corpus.sources, root) if transcripts is not None else None
     Aligner(language).close()  # now, rather than from every worker
     claim(out, language, force)
     made: Counter[str] = Counter()

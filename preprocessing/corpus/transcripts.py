@@ -1,27 +1,29 @@
 """Which words are said in a clip: from a table, an alignment, a folder's name, a text file, or the name of a GRID file.
 
-A table of transcripts (any of `table_file`) has a column `text` and one that names the clip: `id`
-(`speaker/name`) or `path` (relative to the source). Without one a clip's words are looked for in its
-`.align` file (the times are not used), in the corpus's table of clips or the name of a one-word corpus's folder,
+A table of transcripts (any of `table_file`) has a column `text` and one that names the clip: `id` (`speaker/name`) or
+`path` (relative to the source; that of a clip stands for the clip's id). Without one a clip's words are looked for in
+its `.align` file (the times are not used), in the corpus's table of clips or the name of a one-word corpus's folder,
 in `NAME.txt` beside it, and in its name. Of a text file like those of LRS (`Text:  …`, `Conf:  …`) the text is taken.
 """
 
+import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from lipkd.errors import LipkdError
 from preprocessing.corpus.align_file import MARKUP, is_silence, read_align
-from preprocessing.corpus.source import Source
-from preprocessing.corpus.table_file import Rows
+from preprocessing.corpus.source import VIDEO_SUFFIXES, Source, as_name
+from preprocessing.corpus.table_file import Row, Rows
 from preprocessing.corpus.table_file import text_of as one_line
 from preprocessing.corpus.text_file import read_text, split_lines
 from preprocessing.rejects import CannotAlign
 
 FIELD = re.compile(r"([A-Za-z][\w -]{0,30}):\s")  # `Text:  …` in a file of a corpus that describes its clips
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | {".wav", ".flac", ".mp3", ".m4a", ".npy"}  # of a clip in a form that a table may name
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GRID_SLOTS: tuple[Mapping[str, str], ...] = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
@@ -123,40 +125,68 @@ def spoken_form(word: str) -> str:
     return re.sub(r"[^\w'’]|_", "", word)
 
 
-def read_transcripts(path: Path) -> dict[str, str]:
-    """Clip id → text of a table; raises LipkdError naming the file, the line and what is wrong."""
+def read_transcripts(path: Path, sources: Sequence[Source] = (), root: Path = Path()) -> dict[str, str]:
+    """Clip id → text of a table; raises LipkdError naming the file, the line and what is wrong.
+
+    A path is that of one of the `sources`, relative to their corpus `root`, whatever its suffix, and stands for the id
+    that this clip has. Of other paths the last folder (or the row's speaker) and the stem are taken for the id.
+    """
     rows = Rows(path, ("id", "path", "text", "speaker"))
     if path.suffix.lower() not in (".jsonl", ".ndjson"):
         rows.require("text")
-    return dict(_entries(rows))
-
-
-def _entries(rows: Rows) -> Iterable[tuple[str, str]]:
-    seen: set[str] = set()
+    by_place: defaultdict[str, dict[str, Source]] = defaultdict(dict)  # place → id → clip
+    for source in sources:
+        if source.path.is_relative_to(root):
+            place = source.path.relative_to(root)
+            for form in {place, place if source.path.is_dir() else place.with_suffix("")}:
+                by_place[as_name(form.as_posix())][source.id] = source
+    texts: dict[str, str] = {}
     for number, row in rows:
         if not isinstance(row.get("text"), str):
             raise rows.fault(number, "has no text; columns id (or path) and text are needed")
-        clip = _clip_id(row)
-        if clip is None:
+        name = row.get("id") or row.get("path")
+        if not isinstance(name, str):
             raise rows.fault(number, "names no clip; columns id (or path) and text are needed")
+        text = one_line(row["text"])
+        found = None if row.get("id") else _clip_at(row, by_place)
+        clip = _clip_id(row, name) if found is None else found.id
         if "/" not in clip:
             raise rows.fault(number, f"{clip!r} is no speaker/name")
-        if clip in seen:
+        # Files of equal bytes are one clip, and each may have its row.
+        if clip in texts and (found is None or texts[clip] != text):
             raise rows.fault(number, f"{clip} appears twice")
-        seen.add(clip)
-        yield clip, one_line(row["text"])
+        texts[clip] = text
+    return texts
 
 
-def _clip_id(row: dict[str, Any]) -> str | None:
+def _clip_at(row: Row, by_place: Mapping[str, Mapping[str, Source]]) -> Source | None:
+    """The clip at a row's path, of several parts of one video the one with its start; None where it is none of them."""
+    place = PurePosixPath(posixpath.normpath(row["path"].replace("\\", "/")))
+    start = _start(row)
+    known = place.suffix.lower() in MEDIA_SUFFIXES
+    for form in (place, place.with_suffix("")) if known else (place,):
+        found = [
+            source
+            for source in by_place.get(as_name(str(form)), {}).values()
+            if start is None or source.span is None or source.span[0] == start
+        ]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _clip_id(row: Row, name: str) -> str:
     """The id that a row names, NFC; by a path it is the folder, or the row's speaker, and the file's stem, and where
     the row has a start, as a table of clips does, that too."""
-    name = row.get("id") or row.get("path")
-    if not isinstance(name, str):
-        return None
     if not row.get("id"):
         path = PurePosixPath(name.replace("\\", "/"))
         folder = str(row.get("speaker") or path.parent.name)
-        start = str(row.get("start", "")).replace(",", ".")
-        stem = f"{path.stem}@{float(start):g}" if re.fullmatch(r"\d+(\.\d*)?", start) else path.stem
+        start = _start(row)
+        stem = path.stem if start is None else f"{path.stem}@{start:g}"
         name = f"{folder}/{stem}" if folder else stem
     return unicodedata.normalize("NFC", name)
+
+
+def _start(row: Row) -> float | None:
+    start = str(row.get("start", "")).replace(",", ".")
+    return float(start) if re.fullmatch(r"\d+(\.\d*)?", start) else None

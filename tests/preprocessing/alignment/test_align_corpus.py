@@ -112,6 +112,22 @@ def test_parts_of_a_video_that_a_table_names_are_aligned_and_prepared(raw: Path,
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_a_table_by_path_names_clips_as_prepare_does(raw: Path, tmp_path: Path) -> None:
+    for name in ("anna/session1", "anna/session2", "ben/session1"):
+        folder = tmp_path / "corpus" / name
+        folder.mkdir(parents=True)
+        (folder / "0001.mp4").write_bytes((raw / "s1" / "a.mp4").read_bytes() + name.encode())
+    rows = ["path,text", "anna/session1/0001.mp4,uno due", "anna/session2/0001.mp4,tre", "ben/session1/0001.mp4,si"]
+    (tmp_path / "texts.csv").write_text("\n".join(rows))
+    out, store = tmp_path / "out", tmp_path / "store"
+    options = ["--transcripts", str(tmp_path / "texts.csv"), "--layout", "speakers"]
+    assert main(["align", str(tmp_path / "corpus"), str(out), *options]) == 0
+    assert main(["prepare", str(tmp_path / "corpus"), str(store), "--align", str(out), "--layout", "speakers"]) == 0
+    clips = {clip.id: [word for word, _, _ in clip.words] for clip in ClipStore.open(store).clips}
+    assert clips == {"anna/session1-0001": ["uno", "due"], "anna/session2-0001": ["tre"], "ben/0001": ["si"]}
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_the_bytes_do_not_depend_on_the_workers_nor_on_a_stop_in_between(raw: Path, tmp_path: Path) -> None:
     subject.align_corpus(raw, tmp_path / "one", workers=1)
     subject.align_corpus(raw, tmp_path / "three", workers=3)

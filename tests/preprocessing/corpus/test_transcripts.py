@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lipkd.errors import LipkdError
+from preprocessing.corpus.find import find_corpus
 from preprocessing.corpus.source import Source
 from preprocessing.corpus.transcripts import find_words, grid_words, read_transcripts, spoken_form
 from preprocessing.rejects import CannotAlign
@@ -72,6 +73,58 @@ def test_tables_name_clips_by_id_or_by_path_and_speaker(tmp_path: Path) -> None:
     assert read_transcripts(tmp_path / "b.jsonl") == {"s2/b": "si", "s3/c": "no"}
 
 
+def recorded(root: Path, *names: str) -> list[Source]:
+    """The clips of a corpus of these files, each with bytes of its own unless `NAME=BYTES` says them."""
+    for name, _, content in (name.partition("=") for name in names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content or name)
+    return find_corpus(root, "words" if names[0].startswith("go/") else "speakers").sources
+
+
+@pytest.mark.parametrize(
+    ("files", "paths", "ids"),
+    [
+        (
+            ["anna/session1/0001.mp4", "anna/session2/0001.mp4", "anna/session2/0002.mp4", "ben/0001.mp4"],
+            ["anna/session1/0001.mp4", "anna\\session2\\0001.mp4", "./anna/session2/0002.mp4", "ben/0001.mp4"],
+            ["anna/session1-0001", "anna/session2-0001", "anna/0002", "ben/0001"],
+        ),
+        (["a/s1/1.mp4", "a/s2/1.mp4", "b/1.mp4"], ["a/s1/1.wav", "a/s2/1", "b/1.MOV"], ["a/s1-1", "a/s2-1", "b/1"]),
+        (["a/s1/Jose\u0301.mp4", "b/1.mp4"], ["a/s1/Jos\u00e9.mp4"], ["a/Jos\u00e9"]),
+        (["a/s1/1.mp4=x", "a/s2/1.mp4=y", "a/s3/1.mp4=x", "b/1.mp4"], ["a/s1/1.mp4", "a/s3/1.mp4"], ["a/s1-1"]),
+        # Paths of no clip: by folder and stem.
+        (["a/v1/1.mp4", "b/1.mp4"], ["v9/7.mp4", "a/v1/1.5", "../b/2.mp4"], ["v9/7", "v1/1", "b/2"]),
+        (["go/ben/1.mp4", "up/ben/1.mp4"], ["go/ben/1.mp4", "up/ben/1.mp4"], ["ben/go-1", "ben/up-1"]),
+    ],
+)
+def test_a_path_in_a_table_stands_for_the_id_that_its_clip_has(
+    tmp_path: Path, files: list[str], paths: list[str], ids: list[str]
+) -> None:
+    root = tmp_path / "corpus"
+    sources = recorded(root, *files)
+    table = tmp_path / "t.jsonl"
+    table.write_text("\n".join(json.dumps({"path": path, "text": "yes"}) for path in paths))
+    assert list(read_transcripts(table, sources, root)) == ids
+
+
+def test_parts_of_a_video_are_told_by_their_start(tmp_path: Path) -> None:
+    parts = [
+        Source(f"anna/{folder}-1@{start}", "anna", tmp_path / folder / "1.mp4", None, "x", (start, start + 1))
+        for folder in ("s1", "s2")
+        for start in (0.5, 2.5)
+    ]
+    (tmp_path / "t.csv").write_text('path,start,text\ns2/1.mp4,"2,5",up\ns1/1.mp4,0.50,go\ns1/1.mp4,9,no\n')
+    texts = read_transcripts(tmp_path / "t.csv", parts, tmp_path)
+    assert texts == {"anna/s2-1@2.5": "up", "anna/s1-1@0.5": "go", "s1/1@9": "no"}
+
+
+def test_two_texts_for_one_clip_are_refused(tmp_path: Path) -> None:
+    sources = recorded(tmp_path / "c", "a/s1/1.mp4=x", "a/s2/1.mp4=x", "b/1.mp4")
+    (tmp_path / "t.csv").write_text("path,text\na/s1/1.mp4,go\na/s2/1.mp4,up\n")
+    with pytest.raises(LipkdError, match="line 3: a/1 appears twice"):
+        read_transcripts(tmp_path / "t.csv", sources, tmp_path / "c")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
@@ -80,6 +133,7 @@ def test_tables_name_clips_by_id_or_by_path_and_speaker(tmp_path: Path) -> None:
         ("a.csv", "clip,text\ns1/a,x\n", "line 2: names no clip"),
         ("a.csv", "id,text\na,x\n", "'a' is no speaker/name"),
         ("a.csv", "id,text\ns1/a,x\ns1/a,y\n", "line 3: s1/a appears twice"),
+        ("a.csv", "path,text\n.,x\n", "line 2: '' is no speaker/name"),
         ("a.jsonl", '{"id": "s1/a"', "line 1: not a JSON object"),
         ("a.jsonl", '["s1/a", "x"]', "line 1: not a JSON object"),
     ],
