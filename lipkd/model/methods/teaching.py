@@ -1,5 +1,6 @@
 """What a method is given, and what it hands back, for one batch."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,7 +38,7 @@ class Teaching:
     """Weight (B, P) that each peer got in the ensemble."""
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """How the peers of a cohort teach each other."""
 
     shares_trunk: ClassVar[bool] = False
@@ -45,9 +46,9 @@ class Method(nn.Module):
     weighs_at_inference: ClassVar[bool] = False
     """Whether `ensemble` needs the method's own parameters."""
 
+    @abstractmethod
     def teach(self, outputs: Outputs, batch: Batch) -> Teaching:
         """The teaching of one batch."""
-        raise NotImplementedError
 
     def ensemble(self, outputs: Outputs, lengths: Tensor) -> Tensor:
         """Logits (B, T, V) of the cohort where there is no transcript to weigh peers by; lengths (B,)."""
