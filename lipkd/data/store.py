@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,21 @@ class Clip:
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Clip":
         """The clip of a manifest line; raises ValueError, TypeError or KeyError for what is none."""
-        clip = cls(**{**row, "words": tuple((str(w), int(a), int(b)) for w, a, b in row["words"])})
+        where = f"clip {row.get('id')!r}"
+        known = {field.name for field in fields(cls)}
+        if missing := known - {"label"} - row.keys():
+            raise KeyError(sorted(missing)[0])
+        if unknown := row.keys() - known:
+            raise ValueError(f"{where}: no field is called {sorted(unknown)[0]!r}")
+        words = row["words"]
+        if not isinstance(words, list) or not all(_is_word(word) for word in words):
+            raise ValueError(f"{where}: words must be a list of [word, first frame, end frame], frames in integers")
+        clip = cls(**{**row, "words": tuple((word, first, end) for word, first, end in words)})
         texts = (clip.id, clip.speaker, clip.text, clip.source)
         if not all(isinstance(text, str) for text in texts) or not isinstance(clip.label, str | None):
-            raise ValueError(f"clip {clip.id!r}: id, speaker, text, source and label must be texts")
+            raise ValueError(f"{where}: id, speaker, text, source and label must be texts")
         if any(type(number) is not int for number in (clip.start, clip.n_frames)):
-            raise ValueError(f"clip {clip.id!r}: start {clip.start!r} and n_frames {clip.n_frames!r} must be integers")
+            raise ValueError(f"{where}: start {clip.start!r} and n_frames {clip.n_frames!r} must be integers")
         return clip
 
     def to_json(self) -> dict[str, Any]:
@@ -54,6 +63,10 @@ class Clip:
         if self.label is None:
             del row["label"]
         return row
+
+
+def _is_word(word: object) -> bool:
+    return isinstance(word, list) and [type(part) for part in word] == [str, int, int]
 
 
 @dataclass(frozen=True)
@@ -140,7 +153,7 @@ class ClipStore:
             if not clip.id.isprintable():
                 problems.append(f"{where}: the id holds characters that cannot be printed")
             if type(clip.fps) not in (int, float) or not 0 < clip.fps < 10_000:
-                problems.append(f"{where}: {clip.fps!r} frames/s")
+                problems.append(f"{where}: {clip.fps!r} frames/s, must be above 0 and below 10,000")
             for word, first, end in clip.words:
                 if not 0 <= first <= end <= clip.n_frames:
                     problems.append(f"{where}: word {word!r} at {first}–{end} lies outside 0–{clip.n_frames}")

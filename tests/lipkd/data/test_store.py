@@ -1,9 +1,11 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lipkd.cli import main
 from lipkd.data.store import ClipStore, StoreWriter
 from lipkd.errors import LipkdError
 
@@ -78,3 +80,85 @@ def test_refusals_are_sentences(tmp_path: Path) -> None:
     (store.path / "meta.json").write_text(json.dumps({**meta, "frames": 4}))
     with pytest.raises(LipkdError, match=r"frames.npy is uint8\(5, 2, 3, 3\)"):
         ClipStore.open(store.path)
+
+
+def spoil(store: ClipStore, **changed: object) -> Path:
+    """The store with fields of its second clip changed, by their JSON; returns its path."""
+    rows = [json.loads(line) for line in (store.path / "manifest.jsonl").read_text().splitlines()]
+    rows[1].update(changed)
+    (store.path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return store.path
+
+
+# The second of two clips has the frames 2 to 4 of 5.
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"id": "s1/0"}, "clip 's1/0': appears twice"),
+        *(({"fps": fps}, f"clip 's1/1': {fps!r} frames/s, must be above 0") for fps in (0, 0.0, -25, True, "25", None)),
+        ({"fps": math.nan}, "clip 's1/1': nan frames/s, must be above 0"),
+        ({"fps": math.inf}, "clip 's1/1': inf frames/s, must be above 0"),
+        *(({"start": start}, f"clip 's1/1': frames {start}+3 do not follow frame 2") for start in (-2, 0, 3, 10**30)),
+        *(({"n_frames": n}, f"clip 's1/1': frames 2+{n} do not follow frame 2") for n in (0, -3)),
+        *(
+            ({"n_frames": n, "words": []}, f"the manifest accounts for {n + 2}, meta.json says 5")
+            for n in (2, 4, 10**30)
+        ),
+        *(({"start": start}, f"clip 's1/1': start {start!r} and n_frames 3") for start in (2.0, "2", True, None, [2])),
+        *(({"n_frames": n}, f"clip 's1/1': start 2 and n_frames {n!r}") for n in (3.0, "3", True, None)),
+        *(
+            ({"words": [["a", *ends]]}, f"clip 's1/1': word 'a' at {ends[0]}–{ends[1]} lies outside 0–3")
+            for ends in ((-1, 2), (2, 1), (0, 4))
+        ),
+        *(
+            ({"words": words}, "clip 's1/1': words must be a list of [word, first frame, end frame]")
+            for words in (
+                [["a", 0.5, 2]],
+                [["a", "0", "1"]],
+                [["a", 0, True]],
+                [["a", 0]],
+                [[5, 0, 1]],
+                ["abc"],
+                "abc",
+                5,
+            )
+        ),
+        ({"speaker": 3}, "clip 's1/1': id, speaker, text, source and label must be texts"),
+        ({"id": 5}, "clip 5: id, speaker, text, source and label must be texts"),
+        ({"pitch": 1}, "clip 's1/1': no field is called 'pitch'"),
+    ],
+)
+def test_a_clip_that_cannot_be_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object], sentence: str
+) -> None:
+    path = spoil(write(tmp_path / "store"), **changed)
+    assert main(["inspect", str(path), str(tmp_path / "out")]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1) and str(path) in err and sentence in err
+    assert not (tmp_path / "out").exists()
+    assert main(["prepare", "--check", str(path)]) == 2
+    assert sentence in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sentence"),
+    [
+        ("{0}\n\n{1}\n", "manifest.jsonl, line 2: empty"),
+        ("\n{0}\n{1}\n", "manifest.jsonl, line 1: empty"),
+        ("{0}\n{1}\n   \n", "manifest.jsonl, line 3: empty"),
+        ("{0}\n[]\n", "manifest.jsonl, line 2: a list instead of an object"),
+        ("{0}\n{{}}\n", "'fps' is missing in meta.json or in the manifest"),
+        ("{0}\n", "1 clips in the manifest, 2 in meta.json"),
+        ("", "0 clips in the manifest, 2 in meta.json"),
+    ],
+)
+def test_a_manifest_with_other_lines_than_clips_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], manifest: str, sentence: str
+) -> None:
+    path = write(tmp_path / "store").path
+    lines = (path / "manifest.jsonl").read_text().splitlines()
+    (path / "manifest.jsonl").write_text(manifest.format(*lines))
+    for command in (["inspect", str(path), str(tmp_path / "out")], ["prepare", "--check", str(path)]):
+        assert main(command) == 2
+        out, err = capsys.readouterr()
+        assert (out, len(err.splitlines())) == ("", 1) and str(path) in err and sentence in err
