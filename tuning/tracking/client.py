@@ -5,7 +5,9 @@ server (http) or a database (postgresql). MLflow is imported late: it takes two 
 """
 
 import contextlib
+import logging
 import os
+import shlex
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -60,6 +62,8 @@ def connect(uri: str) -> "MlflowClient":
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
+    # It logs the traceback of each database error that it raises too. Set here, as importing mlflow resets it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     database = sqlite_path(uri)
     _reach_database(uri)
     try:
@@ -80,7 +84,7 @@ def connect(uri: str) -> "MlflowClient":
 def experiment_id(client: "MlflowClient", name: str) -> str:
     """The experiment of that name, made if need be; artifacts of a local database go to `artifacts` beside it.
 
-    Raises LipkdError when the experiment was deleted in the UI.
+    Raises LipkdError when the experiment was deleted, with the command that restores it (the UI cannot).
     """
     from mlflow.exceptions import MlflowException
 
@@ -95,7 +99,11 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
             if found is None:
                 raise LipkdError(f"MLflow experiment {name!r} cannot be made: {error}") from error
     if found.lifecycle_stage != "active":
-        raise LipkdError(f"MLflow experiment {name!r} was deleted: restore it in the UI, or choose another experiment")
+        store = shlex.quote(public_uri(client.tracking_uri))
+        raise LipkdError(
+            f"MLflow experiment {name!r} was deleted: restore it with `MLFLOW_TRACKING_URI={store} mlflow experiments "
+            f"restore --experiment-id {found.experiment_id}`, or choose another store with --tracking-uri"
+        )
     return str(found.experiment_id)
 
 

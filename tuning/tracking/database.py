@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,8 +102,20 @@ def _check_revision(database: Path, revision: str) -> None:
         ) from error
     raise LipkdError(
         f"tracking database {database} was made by an older MLflow (schema {revision}): copy it, then run "
-        f"`mlflow db upgrade {sqlite_uri(database)}`"
+        f"`mlflow db upgrade {shlex.quote(sqlite_uri(database))}`"
     )
+
+
+def refuse_unwritable(database: Path) -> None:
+    """Raises LipkdError when the database cannot be written: a read-only file or disk, or another writer for long."""
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=WAIT_S)) as connection:
+            connection.execute("BEGIN IMMEDIATE")  # what a write needs; nothing is written, and closing ends it
+    except sqlite3.Error as error:
+        raise LipkdError(
+            f"tracking database {database} cannot be written ({error}); allow writing to it and its folder, or choose "
+            "another with --tracking-uri"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from tuning.sweep_folder import SweepRecord, driver_lock, load, trial_folders, t
 from tuning.tracking.batches import cut, grouped, parts
 from tuning.tracking.client import experiment_id, find_runs
 from tuning.tracking.cursor import Cursor, stamp_of
+from tuning.tracking.database import refuse_unwritable
 from tuning.tracking.failures import sentence, server_failed
 from tuning.tracking.location import home_of
 from tuning.tracking.run_tags import (
@@ -86,9 +87,9 @@ class Syncer:
         self.folder = folder
         self.client = client
         self.key = public_uri(uri)
-        database = sqlite_path(uri)
+        self.database = sqlite_path(uri)
         beside = home_of(folder, mlruns)
-        self.own_database = beside if database is not None and database.parent == beside else None
+        self.own_database = beside if self.database is not None and self.database.parent == beside else None
         self.synced: dict[str, tuple[Any, ...]] = {}  # per trial: status and files as they were when last synced
         self.journals: dict[str, JournalReader] = {}  # of trials that have not ended
         self.runs: dict[str, Run] = {}  # per trial: its run as it was when this syncer began
@@ -104,6 +105,8 @@ class Syncer:
                 self.record, self.record_stamp = load(self.folder), stamp
             driver_alive = is_held(driver_lock(self.folder))
             if not self.experiment:
+                if self.database is not None:
+                    refuse_unwritable(self.database)
                 self.experiment = experiment_id(self.client, self.record.experiment)
                 self.parent = self._parent()
                 self.runs = {run.data.tags["lipkd.trial"]: run for run in self._find("trial")}
@@ -172,6 +175,10 @@ class Syncer:
                 sent.note(self._copied(run, trial.name))
                 run = None
             elif run and run.info.lifecycle_stage == "deleted":
+                sent.note(
+                    f"trial {trial.name}: its run {cursor.run_id} was deleted in MLflow, so nothing is sent of it; "
+                    f"restore it there, or remove {cursor.path} for a new run"
+                )
                 return None
         if run is None:
             run = next(iter(self._find("trial", trial.name)), None)
@@ -191,6 +198,9 @@ class Syncer:
         if run.info.run_id != cursor.run_id:
             cursor.clear()  # never sent to this run: the first time, or the tracking store was made anew
             cursor.update(run_id=run.info.run_id)
+        if run.data.tags.get("mlflow.parentRunId") != self.parent:  # the sweep's own run was deleted, and made anew
+            self.client.set_tag(run.info.run_id, "mlflow.parentRunId", self.parent)
+            run.data.tags["mlflow.parentRunId"] = self.parent
         self.runs[trial.name] = run
         return run
 

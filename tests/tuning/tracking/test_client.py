@@ -79,9 +79,13 @@ def test_an_experiment_is_made_once(mlruns: Path) -> None:
 
 def test_a_deleted_experiment_is_named(mlruns: Path) -> None:
     client = connect(default_uri(mlruns))
-    client.delete_experiment(experiment_id(client, "lips"))
-    with pytest.raises(LipkdError, match="MLflow experiment 'lips' was deleted: restore it"):
+    deleted = experiment_id(client, "lips")
+    client.delete_experiment(deleted)
+    with pytest.raises(LipkdError, match="MLflow experiment 'lips' was deleted: restore it with `MLFLOW") as refused:
         experiment_id(client, "lips")
+    command = str(refused.value).split("`")[1]  # the UI cannot restore an experiment
+    subprocess.run(command.replace(" mlflow ", f" {sys.executable} -m mlflow "), shell=True, check=True)
+    assert experiment_id(client, "lips") == deleted
 
 
 def test_mlflow_is_imported_only_when_it_is_needed() -> None:

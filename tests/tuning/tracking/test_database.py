@@ -75,8 +75,7 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("revision", "sentence"), [("ffffffffffff", "by a newer MLflow"), ("acf3f17fdcc7", "by an older MLflow .*upgrade")]
 )
-def test_a_database_of_another_mlflow(revision: str, sentence: str, tmp_path: Path) -> None:
-    connect(default_uri(tmp_path))
-    broken(tmp_path / "mlflow.db", f"UPDATE alembic_version SET version_num = '{revision}'")
+def test_a_database_of_another_mlflow(revision: str, sentence: str, mlruns: Path) -> None:
+    broken(mlruns / "mlflow.db", f"UPDATE alembic_version SET version_num = '{revision}'")
     with pytest.raises(LipkdError, match=sentence):
-        connect(default_uri(tmp_path))
+        connect(default_uri(mlruns))

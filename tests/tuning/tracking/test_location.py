@@ -74,8 +74,10 @@ def addresses(database: Path) -> set[str]:
         }
 
 
-def tracked(mlruns: Path) -> str:
+def tracked(mlruns: Path, empty_database: Path) -> str:
     """A database with a run that has an artifact; its id."""
+    mlruns.mkdir()
+    shutil.copy(empty_database, mlruns / "mlflow.db")
     client = connect(default_uri(mlruns))
     run = client.create_run(experiment_id(client, "lipkd")).info.run_id
     note = mlruns / "note.txt"
@@ -85,9 +87,9 @@ def tracked(mlruns: Path) -> str:
 
 
 @pytest.mark.parametrize("how", ["copied", "moved"])
-def test_artifacts_of_a_copy_are_its_own(how: str, tmp_path: Path) -> None:
+def test_artifacts_of_a_copy_are_its_own(how: str, tmp_path: Path, empty_database: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new é"
-    run = tracked(old)
+    run = tracked(old, empty_database)
     before = addresses(old / "mlflow.db")
     (shutil.copytree if how == "copied" else shutil.move)(old, new)
     code = (  # another process, as in life: MLflow keeps a run's place for as long as a process lives
@@ -104,10 +106,10 @@ def test_artifacts_of_a_copy_are_its_own(how: str, tmp_path: Path) -> None:
         assert not (old / "artifacts" / run / "artifacts" / "more").exists()
 
 
-def test_artifacts_that_were_put_elsewhere_stay_there(tmp_path: Path) -> None:
-    client = connect(default_uri(tmp_path / "mlruns"))
+def test_artifacts_that_were_put_elsewhere_stay_there(tmp_path: Path, mlruns: Path) -> None:
+    client = connect(default_uri(mlruns))
     elsewhere = (tmp_path / "big disk" / "artifacts").as_uri()
     (tmp_path / "big disk" / "artifacts").mkdir(parents=True)
     client.create_run(client.create_experiment("lipkd", artifact_location=elsewhere))
-    assert not relocate_artifacts(tmp_path / "mlruns" / "mlflow.db")
-    assert addresses(tmp_path / "mlruns" / "mlflow.db") >= {elsewhere}
+    assert not relocate_artifacts(mlruns / "mlflow.db")
+    assert addresses(mlruns / "mlflow.db") >= {elsewhere}

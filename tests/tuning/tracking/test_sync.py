@@ -318,16 +318,6 @@ def test_a_tracking_store_made_anew_gets_everything_again(sweep: Path, mlruns: P
     assert picture(other) == before
 
 
-def test_a_run_deleted_in_the_ui_stays_deleted(sweep: Path, mlruns: Path) -> None:
-    syncer(sweep).sync()
-    client = MlflowClient(default_uri(mlruns))
-    [run] = client.search_runs(["1"], "tags.`lipkd.trial` = 'one'")
-    client.delete_run(run.info.run_id)
-    sent = syncer(sweep).sync()
-    assert (sent.runs, sent.problems) == (0, [])
-    assert set(picture(mlruns)) == {"pairs", "two", "three"}
-
-
 def test_a_run_of_an_earlier_training_is_not_written_into(sweep: Path, mlruns: Path) -> None:
     syncer(sweep).sync()
     before = picture(mlruns)
