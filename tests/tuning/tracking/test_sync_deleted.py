@@ -79,7 +79,7 @@ def test_a_database_that_cannot_be_written_is_one_sentence(
     def read_only(database: object, *args: Any, **kwargs: Any) -> sqlite3.Connection:
         connection = opened(database, *args, **kwargs)  # type: ignore[call-overload]
         connection.execute("PRAGMA query_only = 1")  # as root may write into every file
-        return connection  # type: ignore[no-any-return]
+        return connection
 
     client = connect(default_uri(mlruns))
     monkeypatch.setattr("sqlite3.connect", read_only)
