@@ -123,10 +123,12 @@ def without_litter(database: Path) -> Iterator[None]:
     """MLflow makes the folder that a URI would name if its percent signs were not decoded; an empty one is removed."""
     encoded = Path(sqlite_uri(database).removeprefix("sqlite:///")).parent
     missing = [path for path in (encoded, *encoded.parents) if not path.exists()]
-    yield
-    for path in missing:
-        with contextlib.suppress(OSError):  # somebody uses it
-            path.rmdir()
+    try:
+        yield
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):  # somebody uses it
+                path.rmdir()
 
 
 def reason(error: BaseException) -> str:

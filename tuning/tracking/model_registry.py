@@ -4,6 +4,7 @@ The version belongs to the trial's run. What MLflow keeps is the model folder as
 of `lipkd`, so `mlflow.pyfunc.load_model` needs neither an installed lipkd nor a pickle.
 """
 
+import contextlib
 import json
 import tempfile
 import time
@@ -18,10 +19,11 @@ import lipkd
 from lipkd.data.store import Frames
 from lipkd.deployment.lipreader import LipReader
 from lipkd.errors import LipkdError
-from lipkd.tracking_uri import public_uri
+from lipkd.tracking_uri import public_uri, sqlite_path
 from lipkd.trial import TrialFolder
 from tuning.sweep_folder import load
 from tuning.tracking.client import connect, find_runs
+from tuning.tracking.database import without_litter
 from tuning.tracking.location import uri_of_sweep
 from tuning.tracking.sync import Syncer
 
@@ -63,10 +65,13 @@ def register(
     client = connect(uri)
     from mlflow.exceptions import MlflowException
 
+    database = sqlite_path(uri)
     try:
         run = _run_of(trial, client, uri, mlruns)
         reader = LipReader.load(folder, "cpu")
-        return _version(reader, name, _log(folder, reader, run, name, client), client)
+        # MLflow opens the registry in the database as a store of its own.
+        with without_litter(database) if database is not None else contextlib.nullcontext():
+            return _version(reader, name, _log(folder, reader, run, name, client), client)
     except MlflowException as error:
         raise LipkdError(f"model {name}: MLflow did not take it ({error})") from error
 

@@ -156,6 +156,18 @@ def test_a_run_that_was_deleted_is_not_registered(mlruns: Path, trial: TrialFold
         register(tmp_path / "model", trial, "lips", mlruns=mlruns)
 
 
+@pytest.mark.parametrize("name", ["a%20b", "a?b#c"])
+def test_nothing_is_made_beside_a_project_of_any_name(name: str, mlruns: Path, tmp_path: Path) -> None:
+    """In a process that has not used this database yet, MLflow opens a second store on it for the registry."""
+    project = tmp_path / "projects" / name
+    project.mkdir(parents=True)
+    mlruns.rename(project / "mlruns")
+    trial = write_trial(project / "mlruns" / "sweeps" / "pairs", [1.0, 0.25], state="finished", name="one")
+    small_model(tmp_path / "model")
+    assert register(tmp_path / "model", trial, "lips", mlruns=project / "mlruns").version == "1"
+    assert [path.name for path in project.parent.iterdir()] == [name]
+
+
 def test_a_name_that_mlflow_does_not_take_is_one_sentence(mlruns: Path, trial: TrialFolder, tmp_path: Path) -> None:
     small_model(tmp_path / "model")
     with pytest.raises(LipkdError, match="model a/b: MLflow did not take it"):
