@@ -201,7 +201,7 @@ def _background() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
 
-@st.cache_data(max_entries=200, show_spinner="Drawing the clips again ten thousand times …")
+@st.cache_data(max_entries=200, show_spinner="Resampling the clips …")
 def verdict(
     tracking_uri: str,
     a: Sequence[tuple[str, int | None]],
@@ -220,7 +220,7 @@ def verdict(
         return None, str(error)
 
 
-@st.cache_data(max_entries=32, show_spinner="Optuna grows its trees …")
+@st.cache_data(max_entries=32, show_spinner="Computing the importance of parameters …")
 def importances(
     state: tuple[tuple[str, str, float | None], ...], _trials: Sequence[Trial]
 ) -> tuple[list[Importance], str]:

@@ -15,7 +15,7 @@ from lipkd.errors import LipkdError
 from lipkd.files import parse_line, read_json, read_jsonl, write_json
 
 State = Literal["running", "finished", "stopped", "failed"]
-WRITTEN_ANEW = "train it again with its configuration (lipkd train CONFIG --out FOLDER), which writes the file anew"
+WRITTEN_ANEW = "train it again with its configuration (lipkd train CONFIG --out FOLDER), which writes the file again"
 ENDED: tuple[State, ...] = ("finished", "stopped", "failed")
 
 
@@ -162,7 +162,9 @@ class TrialFolder:
     def incomparable_reason(self) -> str:
         """Why the trial must not be compared with others; empty for one that may be."""
         state = self.state()
-        return "" if state.get("comparable", True) else str(state.get("incomparable_reason") or "its state says so")
+        return (
+            "" if state.get("comparable", True) else str(state.get("incomparable_reason") or "its state is marked so")
+        )
 
     def reports(self) -> list[Report]:
         """The journal, each step once (the first line of a step counts); raises LipkdError as `read_journal`."""

@@ -161,7 +161,7 @@ class Preparer:
             utterance = find_utterance(source, self.alphabet, self.strict)
             frames, seen = self._read(source)
             if len(frames) == 1:
-                raise BadClip("a single picture", "lips must be seen to move")
+                raise BadClip("a single picture", "a mouth must be visible in motion")
             utterance = timed(utterance, len(frames), self.alphabet, self.strict)
         except BadClip as reason:
             return reason

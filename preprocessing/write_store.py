@@ -66,7 +66,7 @@ class Summary:
         if self.folded:
             shown = ", ".join(f"{what} ({count})" for what, count in list(self.folded.items())[:SHOWN])
             more = f" and {len(self.folded) - SHOWN} more" if len(self.folded) > SHOWN else ""
-            lines.append(f"letters that the alphabet lacks, and what stands for them (clips): {shown}{more}")
+            lines.append(f"letters that the alphabet lacks, and their replacements (clips): {shown}{more}")
         if self.copies:
             shown = "; ".join(" = ".join(group) for group in self.copies[:3])
             more = "; …" if len(self.copies) > 3 else ""

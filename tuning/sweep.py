@@ -153,7 +153,7 @@ class SweepRun:
         else:
             record = sweep_folder.load(self.folder)
         if record.experiment != self.sweep.experiment:
-            raise LipkdError(f"sweep {name!r} was begun in experiment {record.experiment!r}: it has to stay there")
+            raise LipkdError(f"sweep {name!r} was started in experiment {record.experiment!r}, which cannot be changed")
         if options.only_failed and not record.failed():
             raise LipkdError(f"sweep {name!r}: no trial of it has failed ({self.folder})")
         return record
@@ -186,7 +186,7 @@ class SweepRun:
                 )
         except NoAnswer as error:
             if not record.trials:
-                raise LipkdError(f"{error}; --offline begins without it, and `lipkd sync` sends later") from error
+                raise LipkdError(f"{error}; --offline starts without it, and `lipkd sync` sends later") from error
             print(f"{error}; the sweep goes on, and what is missing there is sent when it does", flush=True)
 
     def share(self) -> None:

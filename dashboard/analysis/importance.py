@@ -35,12 +35,12 @@ def importances(trials: Sequence[Trial], seed: int = 0) -> list[Importance]:
     """The most important first. Raises LipkdError, with the reason, when it cannot be computed."""
     finished = usable_trials(trials)
     if len(finished) < FEWEST:
-        raise LipkdError(f"{len(finished)} trials have finished, and fewer than {FEWEST} say nothing about importance")
+        raise LipkdError(f"{len(finished)} trials have finished, and importance needs at least {FEWEST}")
     columns = varied(finished)
     if not columns:
         raise LipkdError("the finished trials differ in no parameter")
     if len({t.best_wer for t in finished}) == 1:
-        raise LipkdError("the finished trials all have the same WER, so no parameter made a difference")
+        raise LipkdError("the finished trials all have the same WER, so no parameter has any importance")
     try:
         import optuna
         from optuna.distributions import BaseDistribution, CategoricalDistribution

@@ -80,7 +80,7 @@ def abandoned_summary(trials: Sequence[Trial]) -> str:
     where = [f"{t.name} after epoch {t.epochs}" + (f" of {n}" if (n := epochs_of(t)) else "") for t in left[:NAMED]]
     more = f", and {len(left) - NAMED} more" if len(left) > NAMED else ""
     are = "1 trial is" if len(left) == 1 else f"{len(left)} trials are"
-    return f"{are} abandoned, which means that nobody works on {'it' if len(left) == 1 else 'them'} any more: " + (
+    return f"{are} abandoned: no process works on {'it' if len(left) == 1 else 'them'} any more: " + (
         f"{', '.join(where)}{more}."
     )
 

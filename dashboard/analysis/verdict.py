@@ -78,7 +78,9 @@ def _json(tracking_uri: str, trial: Trial, name: str) -> dict[str, Any]:
     try:
         value = json.loads(text) if text is not None else None
     except ValueError as error:
-        raise LipkdError(f"{trial.name} cannot be compared: the {name} of its run is no JSON ({error})") from error
+        raise LipkdError(
+            f"{trial.name} cannot be compared: the {name} of its run is not valid JSON ({error})"
+        ) from error
     if not isinstance(value, dict):
         raise LipkdError(f"{trial.name} cannot be compared: its run has no {name}, which `lipkd sync` sends")
     return value

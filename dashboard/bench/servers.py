@@ -76,7 +76,7 @@ def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
     while time.monotonic() < deadline:
         if process.poll() is not None:
             said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise LipkdError(f"the server ended by itself: {said[-1] if said else 'it said nothing'}")
+            raise LipkdError(f"the server ended by itself: {said[-1] if said else 'without output'}")
         try:
             urllib.request.urlopen(address, timeout=5).close()
             return

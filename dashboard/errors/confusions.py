@@ -105,9 +105,9 @@ def letters_summary(confusions: Sequence[Confusion]) -> str:
     sentences = []
     if others:
         sentences.append(
-            f"{alike} of {others} substituted letters ({percent(alike / others)}) look the same on the lips as their "
-            "substitute: p, b and m are one mouth shape, as are t, d and n, or f and v. Only the words around tell "
-            "these apart."
+            f"{alike} of {others} substituted letters ({percent(alike / others)}) share the viseme (mouth shape) of "
+            "their substitute: p, b and m are one mouth shape, as are t, d and n, or f and v. Only the words around "
+            "distinguish these."
         )
     if out or more:
         besides = "Besides, " if others else ""

@@ -52,9 +52,11 @@ def show(title: str, body: Callable[[], None]) -> None:
             st.error(plain(str(error)), icon=":material/error:")
         except Exception:
             log.exception("the page %s failed", title)
-            st.error("This page failed, which is a fault of lipkd; the dashboard's terminal says more.")
+            st.error("This page failed because of a fault in lipkd; the dashboard's terminal has the traceback.")
     if unknown := [f"{key}={value}" for key, values in query_params.unknown_values().items() for value in values]:
-        sentence = f"The address asks for {', '.join(unknown)}, which is not here: this page shows something else."
+        sentence = (
+            f"The address asks for {', '.join(unknown)}, which does not exist: this page shows the default instead."
+        )
         notice.warning(plain(sentence), icon=":material/link_off:")
     st.set_page_config(page_title=" · ".join(filter(None, [title, st.session_state.get("sweep"), "lipkd"])))
 
@@ -89,7 +91,7 @@ def choose_trials() -> tuple[str, list[Trial]]:
     if also:
         trials = together(trials)
         if len({clips_of(trial) for trial in trials}) > 1:
-            place.warning("These sweeps are validated on different clips, so their rates say little about each other.")
+            place.warning("These sweeps are validated on different clips, so their rates are not comparable.")
     return " and ".join(one.name for one in chosen), trials
 
 
@@ -112,7 +114,7 @@ def _sidebar() -> tuple[Sweep, dict[str, Sweep], DeltaGenerator]:
     bottom.button("Refresh", icon=":material/refresh:", on_click=cache.forget, help="Read MLflow again now.")
     bottom.caption(f"MLflow: {plain(public_uri(uri))}")
     if not by_label:
-        raise NothingToShow("There is no sweep here yet. A small one, on synthetic clips:", FIRST_COMMAND)
+        raise NothingToShow("There is no sweep yet. This trains a small one on synthetic clips:", FIRST_COMMAND)
     names = list(by_label)
     first = names[0]
     if not query_params.has_option("sweep", names):

@@ -189,7 +189,9 @@ def read_predictions(tracking_uri: str, run_id: str) -> list[Prediction]:
                 raise ValueError("clips differ in their number of hypotheses, or have none")
             return predictions
         except (ValueError, KeyError, TypeError) as error:
-            raise LipkdError(f"run {run_id}: {PREDICTIONS} is not as docs/formats.md says ({error})") from error
+            raise LipkdError(
+                f"run {run_id}: {PREDICTIONS} does not have the format of docs/formats.md ({error})"
+            ) from error
 
 
 def read_posteriors(tracking_uri: str, run_id: str) -> Posteriors | None:

@@ -88,7 +88,7 @@ def _check(video: Path) -> int:
                 raise _too_long()
             return picture_width(video)
     except BadClip as reason:
-        raise LipkdError(f"it is damaged, or no video at all whatever its name says ({reason})") from reason
+        raise LipkdError(f"it is damaged, or not a video ({reason})") from reason
 
 
 def _too_long() -> LipkdError:

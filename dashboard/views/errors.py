@@ -44,7 +44,7 @@ def page() -> None:
             chosen_trials = choose_a_and_b(labels)
             rates_of_each(chosen_trials)
         of_a_trial(part, chosen_trials)
-    st.caption("Click a row or a cell to see its clips in Replay.")
+    st.caption("Click a row or a cell to open its clips in Replay.")
 
 
 def of_a_trial(part: str, chosen_trials: Sequence[ChosenTrial]) -> None:
@@ -150,7 +150,8 @@ def against(chosen_trials: Sequence[ChosenTrial]) -> None:
     """Clips that A and B do not read equally well, what B lost first."""
     if len(chosen_trials) < 2:
         st.info(
-            "Choose a trial B to see which clips it reads worse or better than A.", icon=":material/compare_arrows:"
+            "Choose a trial B to list the clips on which it is worse or better than A.",
+            icon=":material/compare_arrows:",
         )
         return
     a, b = chosen_trials

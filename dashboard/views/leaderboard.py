@@ -149,7 +149,7 @@ def table(sweep_name: str, trials: Sequence[Trial], pinned: int) -> None:
             "Pin",
             icon=":material/keep:",
             disabled=not picked,
-            help="Keep the chosen rows on top, whatever the filters say",
+            help="Keep the selected rows on top, also when a filter excludes them",
             on_click=query_params.add,
             args=("pins", picked),
         )

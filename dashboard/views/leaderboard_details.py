@@ -64,11 +64,13 @@ def over_seeds(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     if len(rows) > MOST_SETTINGS:
         st.caption(f"The best {MOST_SETTINGS} of {len(rows)} settings.")
     if all(row["low"] is None for row in rows):
-        st.caption("One seed each: there is no interval, and a lead may be luck. Give the sweep `seeds: [0, 1, 2]`.")
+        st.caption(
+            "One seed each: there is no interval, and a difference may be noise. Give the sweep `seeds: [0, 1, 2]`."
+        )
     else:
         st.caption(
-            "From–to: 95 % interval of the mean, by Student's t over seeds. Compare judges pairs by a paired "
-            "bootstrap, which sees smaller differences."
+            "From–to: 95 % interval of the mean, by Student's t over seeds. Compare tests pairs by a paired "
+            "bootstrap, which detects smaller differences."
         )
 
 
@@ -100,7 +102,7 @@ def what_matters(chosen: Sequence[Trial], trials: Sequence[Trial]) -> None:
     st.altair_chart(chart, alt="Importance of every parameter")
     count = len(usable_trials(chosen))
     st.caption(
-        f"From {count} trials{': a hint, no more' if count < FEW else ''}. "
-        "fANOVA of the best WER of the finished trials above (Optuna's): shares add up to 100 %. What the seed "
-        "explains is luck. Parameters on one line changed together in every trial, so they cannot be told apart."
+        f"From {count} trials{': few, so the shares are rough' if count < FEW else ''}. "
+        "fANOVA of the best WER of the finished trials above (Optuna's): shares add up to 100 %. The "
+        "share of the seed is noise. Parameters on one line changed together in every trial, so they have one share."
     )

@@ -162,7 +162,7 @@ def open_store(trial: Trial) -> ClipStore | None:
         opened = cache.store(moved.get(trial.store_digest, trial.store))
     except LipkdError as error:
         st.warning(
-            f"{page_frame.plain(str(error))} Without it there is no video; texts and posteriors are here all the same."
+            f"{page_frame.plain(str(error))} Without it there is no video; texts and posteriors are still available."
         )
 
         def remember() -> None:

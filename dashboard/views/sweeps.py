@@ -77,7 +77,7 @@ def overview() -> None:
             "done": st.column_config.ProgressColumn("Done", format="%.0f %%", min_value=0, max_value=100),
             "trials": number("Trials"),
             "failed": number("Failed"),
-            "abandoned": number("Abandoned", help="Not over, and nobody works on them any more"),
+            "abandoned": number("Abandoned", help="Not finished, and no process works on them any more"),
             "best_wer": number("Best WER", format="%.1f %%", help=MEANS),
             "best_cer": number("Best CER", format="%.1f %%", help=MEANS),
             "cost": st.column_config.TextColumn("Cost", help="Sum of the times of all epochs of all trials"),
@@ -107,7 +107,7 @@ def state(sweep: Sweep, trials: Sequence[Trial]) -> None:
         st.metric("Lowest CER", percent(far.best_cer), border=True, help=MEANS)
         st.metric("Cost", duration(far.cost), border=True, help="Sum of the times of all epochs of all trials")
         if may_change(sweep, trials):
-            st.metric("Left", duration(far.left), border=True, help="If it goes on as fast as until now")
+            st.metric("Left", duration(far.left), border=True, help="At the pace of the last epochs")
             speed = "–" if far.clips_per_s is None else f"{far.clips_per_s:.0f} clips/s"
             st.metric("Speed", speed, border=True, help="All running trials together")
             memory = "–" if far.memory_mb is None else f"{far.memory_mb / 1024:.1f} GB"

@@ -63,8 +63,8 @@ def recorded() -> Video | None:
     """The reader's video, from the camera; raises LipkdError when it did not arrive."""
     webcam.show(key="webcam", on_recorded=lambda recording: private().update(recording=recording))
     st.caption(
-        f"Up to {LONGEST_S - webcam.SPARE_S} seconds, the face towards the camera. Nothing is recorded before you say "
-        "so. The video goes to the machine of this dashboard, is read there and kept nowhere."
+        f"Up to {LONGEST_S - webcam.SPARE_S} seconds, the face towards the camera. Recording starts when you "
+        "press the button. The video is sent to the machine of this dashboard, read there and not kept."
     )
     recording: Recording | LipkdError | None = private().get("recording")
     if isinstance(recording, LipkdError):

@@ -94,7 +94,7 @@ def bench_step(load: Load, methods: Sequence[str], *, turns: int = 15) -> Iterat
     λ is at its full value. Raises LipkdError for a method or a load that a trial's configuration would not take.
     """
     if turns < 3:
-        raise LipkdError(f"turns = {turns}: at least 3, or there is no spread to tell")
+        raise LipkdError(f"turns = {turns}: must be at least 3, to have a spread")
     with tempfile.TemporaryDirectory() as folder:
         store = noise_store(Path(folder) / "store", load)
         work: dict[str, list[Callable[[], object]]] = {

@@ -17,7 +17,7 @@ NOTHING = "no finished cohort with a control to compare it with"
 
 def add(command: AddCommand) -> None:
     """Add the command to the parser."""
-    compare = command("compare", _compare, "say whether one method is better than another, and how sure that is")
+    compare = command("compare", _compare, "compare methods: better, worse or not shown, with an interval")
     compare.add_argument(
         "trials", type=Path, nargs="+", metavar="FOLDER", help="a sweep, or trials of one method (one per seed)"
     )
@@ -66,7 +66,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     trials = folders(arguments.trials)
     against = folders(arguments.against or [])
     if arguments.width is not None and not arguments.against:
-        raise LipkdError(f"--width {arguments.width:g}: goes with --against; without, every width is compared")
+        raise LipkdError(f"--width {arguments.width:g}: needs --against; without it every width is compared")
     errors = ErrorTable()
     if not against:
         trials, left_out = usable(trials, errors)

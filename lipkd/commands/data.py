@@ -26,7 +26,7 @@ def add(command: AddCommand) -> None:
         "--align",
         type=Path,
         metavar="FOLDER",
-        help="where the .align files lie (default: found in SRC); none: use none",
+        help="folder of the .align files (default: found in SRC); none: use none",
     )
     prepare.add_argument(
         "--size", type=height_and_width, default=(50, 100), metavar="HxW", help="picture size (default: 50x100)"
@@ -49,11 +49,11 @@ def add(command: AddCommand) -> None:
     prepare.add_argument("--landmarker", type=Path, metavar="FILE", help="MediaPipe's face_landmarker.task")
     prepare.add_argument("--speakers", type=_names, metavar="A,B", help="only these speakers")
     prepare.add_argument("--pattern", metavar="REGEX", help="only clips with this in speaker/name")
-    prepare.add_argument("--limit", type=int, metavar="N", help="a first look: only the first N clips")
+    prepare.add_argument("--limit", type=int, metavar="N", help="prepare only the first N clips")
     prepare.add_argument("--workers", type=int, metavar="N", help="processes (default: one per processor)")
     prepare.add_argument("--check", type=Path, metavar="STORE", help="verify this store and make nothing")
 
-    align = command("align", _align, "find out when each word is said, from sound and transcript")
+    align = command("align", _align, "forced alignment: times of each word, from sound and transcript")
     align.add_argument("src", type=Path, metavar="RAW", help="folder of the corpus, videos with sound, or a table")
     align.add_argument("out", type=Path, metavar="OUT", help="folder for speaker/name.align")
     align.add_argument("--layout", default="auto", help="as for prepare (default: auto)")
@@ -66,7 +66,7 @@ def add(command: AddCommand) -> None:
     align.add_argument("--sample", type=int, metavar="N", help="only N clips, by chance")
     align.add_argument("--seed", type=int, default=0, help="another seed, another sample (default: 0)")
     align.add_argument("--workers", type=int, metavar="N", help="clips at a time (default: one per processor)")
-    align.add_argument("--force", action="store_true", help="align anew what is there already")
+    align.add_argument("--force", action="store_true", help="align again clips that are aligned already")
     align.add_argument("--anywhere", action="store_true", help="a table may name files outside its folder")
     align.add_argument("--compare", type=Path, metavar="FOLDER", help="measure against these .align files at the end")
 

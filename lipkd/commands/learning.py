@@ -30,7 +30,7 @@ def add(command: AddCommand) -> None:
         help="closed list, a sentence per line, or 'train' for those of the training clips (default: the trial's)",
     )
     evaluate.add_argument("--tta", action="store_true", help=TTA)
-    evaluate.add_argument("--store", type=Path, help="where the trial's clip store lies now (default: where it was)")
+    evaluate.add_argument("--store", type=Path, help="path of the trial's clip store, if it has moved")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
 
 
@@ -66,7 +66,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     metrics = fit(config, folder, on_report=report, on_note=lambda note: print(note, flush=True))
     print(f"best: wer {metrics['best/wer']:.3f}, cer {metrics['best/cer']:.3f} (epoch {metrics['best/epoch']:.0f})")
-    print(f"to see it in MLflow and in the dashboard: lipkd sync {folder} --mlruns {arguments.mlruns}")
+    print(f"to track it in MLflow and the dashboard: lipkd sync {folder} --mlruns {arguments.mlruns}")
     return 0
 
 

@@ -26,8 +26,8 @@ def add(command: AddCommand) -> None:
     deploy.add_argument("--peer", type=int, metavar="N", help="which (default: lowest WER, then CER, on validation)")
     deploy.add_argument("--name", metavar="NAME", help="of the registered model (default: the trial's, - for dots)")
     deploy.add_argument("--out", type=Path, metavar="FOLDER", help="model folder (default: MLRUNS/models/NAME)")
-    deploy.add_argument("--store", type=Path, help="where the trial's clip store lies now (default: where it was)")
-    deploy.add_argument("--no-register", action="store_true", help="write the folder only, tell MLflow nothing")
+    deploy.add_argument("--store", type=Path, help="path of the trial's clip store, if it has moved")
+    deploy.add_argument("--no-register", action="store_true", help="write the folder only, register no model in MLflow")
     add_mlruns(deploy)
     deploy.add_argument(
         "--tracking-uri", metavar="URI", help="where to register (default: where its sweep is tracked, else in MLRUNS)"

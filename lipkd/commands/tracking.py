@@ -15,14 +15,14 @@ def add(command: AddCommand) -> None:
     sweep.add_argument("--resume", action="store_true", help="go on with a sweep of this name, or start it")
     instead = sweep.add_mutually_exclusive_group()
     instead.add_argument("--only-failed", action="store_true", help="go on with the trials that failed, and no others")
-    instead.add_argument("--status", action="store_true", help="show how the trials stand, and run nothing")
+    instead.add_argument("--status", action="store_true", help="print the state of every trial, and run nothing")
     instead.add_argument("--stop", action="store_true", help="let a running sweep end at the next checkpoints")
     instead.add_argument("--best-schedule", action="store_true", help="print the best trial for `lipkd train`")
     sweep.add_argument("--watch", action="store_true", help="with --status: again and again, until the sweep ends")
     sweep.add_argument("--dry-run", action="store_true", help="print the trials and what they cost, then stop")
     sweep.add_argument("--address", help="Ray cluster to run on (default: this machine alone)")
     sweep.add_argument("--storage", type=Path, metavar="FOLDER", help="where trial folders go (default: MLRUNS/sweeps)")
-    sweep.add_argument("--offline", action="store_true", help="begin even if the MLflow server does not answer")
+    sweep.add_argument("--offline", action="store_true", help="start even if the MLflow server does not answer")
     add_mlruns(sweep)
     add_tracking(sweep)
 
@@ -48,7 +48,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     from tuning.sweep import SweepOptions, find_folder, run_sweep
 
     if arguments.watch and not arguments.status:
-        raise LipkdError("--watch goes with --status")
+        raise LipkdError("--watch: needs --status")
     if arguments.status or arguments.stop or arguments.best_schedule:
         folder = find_folder(arguments.file, arguments.mlruns, arguments.storage)
         if arguments.best_schedule:

@@ -150,7 +150,7 @@ class TrainingConfig(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> "TrainingConfig":
         if self.init_digest and not self.init_from:
-            raise ValueError("init_digest says what is in training.init_from, which is missing")
+            raise ValueError("init_digest is the digest of training.init_from, which is missing")
         return self
 
 

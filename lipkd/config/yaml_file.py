@@ -58,14 +58,14 @@ def _check(text: str, where: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             open_nodes[-1].key(None)
             if event.anchor not in anchors:
-                raise LipkdError(f"{where}, line {line}: *{event.anchor} stands for nothing, or for itself")
+                raise LipkdError(f"{where}, line {line}: *{event.anchor} is an alias of nothing, or of itself")
             _count(open_nodes[-1], anchors[event.anchor], None, anchors)
         elif isinstance(event, yaml.ScalarEvent):
             if open_nodes[-1].key(event.value):
                 raise LipkdError(f"{where}, line {line}: {event.value} appears twice in one mapping")
             _count(open_nodes[-1], 1, event.anchor, anchors)
         if open_nodes[-1].values > MOST_VALUES:
-            raise LipkdError(f"{where}, line {line}: stands for more than {MOST_VALUES} values")
+            raise LipkdError(f"{where}, line {line}: is an alias of more than {MOST_VALUES} values")
 
 
 class _Node:

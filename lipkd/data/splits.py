@@ -160,7 +160,7 @@ def _one_side(
             if data.copies is None:
                 raise LipkdError(
                     f"data.scenario 'unseen' on {store.path}: clip {clip} ({part[clip]}) has exactly the frames of "
-                    f"{kept} ({side}); name it in data.exclude, or say data.copies: drop, keep-together or allow"
+                    f"{kept} ({side}); name it in data.exclude, or set data.copies: drop, keep-together or allow"
                 )
             if data.copies == "drop":
                 del moved[clip]

@@ -110,7 +110,7 @@ class ClipStore:
         store = cls(path, meta, clips, frames)
         if sound and (problems := store.problems()):
             more = f" (and {len(problems) - 1} more; see lipkd prepare --check)" if len(problems) > 1 else ""
-            raise LipkdError(f"clip store {path}: damaged, {problems[0]}{more}; make it anew with lipkd prepare")
+            raise LipkdError(f"clip store {path}: damaged, {problems[0]}{more}; prepare it again with lipkd prepare")
         return store
 
     def clip(self, clip_id: str) -> Clip:
@@ -156,11 +156,11 @@ class ClipStore:
                 problems.append(f"{where}: {clip.fps!r} frames/s, must be above 0 and below 10,000")
             for word, first, end in clip.words:
                 if not 0 <= first <= end <= clip.n_frames:
-                    problems.append(f"{where}: word {word!r} at {first}–{end} lies outside 0–{clip.n_frames}")
+                    problems.append(f"{where}: word {word!r} at {first}–{end} is outside 0–{clip.n_frames}")
             seen.add(clip.id)
             position = clip.start + clip.n_frames
         if position != self.meta["frames"]:
-            problems.append(f"frames: the manifest accounts for {position}, meta.json says {self.meta['frames']}")
+            problems.append(f"frames: the manifest accounts for {position}, meta.json has {self.meta['frames']}")
         if unknown := {id for group in self.copies for id in group} - seen:
             problems.append(f"copies: no clip {sorted(unknown)[0]!r}")
         return problems

@@ -49,7 +49,7 @@ def _transcribe(
             except LipkdError as error:
                 answers[place] = error
             except MemoryError:
-                answers[place] = LipkdError("it needs more memory than there is")
+                answers[place] = LipkdError("it needs more memory than is available")
         order = sorted(loaded, key=lambda place: len(loaded[place]))
         for begin in range(0, len(order), batch_size):
             places = order[begin : begin + batch_size]

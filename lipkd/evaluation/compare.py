@@ -83,7 +83,7 @@ class Pair:
         self.errors = errors
         self.ids = errors.of(self.first, self.part).ids
         if odd := [trial.name for trial in trials if errors.of(trial, self.part).ids != self.ids]:
-            raise LipkdError(f"{odd[0]} cannot be compared: its predictions are of other clips than its split says")
+            raise LipkdError(f"{odd[0]} cannot be compared: its predictions are of other clips than its split")
         self.speakers = speakers_of(self.ids)
         unseen = self.first.config().data.scenario == "unseen"
         self.other_speakers = unseen and len(set(self.speakers)) > 1

@@ -115,7 +115,7 @@ class MethodComparison:
             ends = sorted((100 * sign * d.low, 100 * sign * d.high))
             claim += f" ({100 * self.level:g} % interval {ends[0]:.1f} to {ends[1]:.1f})"
         elif len(d.by_seed) == 1:
-            claim += " with one seed, which says nothing of other seeds"
+            claim += " with one seed, from which nothing follows for other seeds"
         agree = f"in {d.agreeing(d.by_seed)} seeds" if len(d.by_seed) > 1 else ""
         if len(d.by_speaker) > 1:
             agree += f"{' and ' if agree else ''}for {d.agreeing(d.by_speaker)} speakers"

@@ -76,7 +76,7 @@ def components(gaps: Floats, lengths: Floats, speakers: Sequence[str], other_spe
     """The variances in `gaps` (S, C), the edits of A minus those of B; `lengths` (C,). Raises LipkdError with one seed
     or one clip."""
     if gaps.shape[0] < 2 or gaps.shape[1] < 2:
-        raise LipkdError("one seed or one clip tells nothing of how far others differ: a plan needs at least two")
+        raise LipkdError("a plan needs at least two seeds and two clips, to estimate their spread")
     clips = _crossed(variances(gaps, lengths, np.arange(len(lengths))))
     if not other_speakers:
         seed, clip, seed_clip = clips

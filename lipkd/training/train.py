@@ -113,7 +113,7 @@ def _last_metrics(folder: TrialFolder) -> dict[str, float]:
     reports = folder.reports()
     if not reports:
         way_out = "remove its state.json and checkpoints/last.safetensors, and the trial trains again"
-        raise LipkdError(f"{folder.journal}: is empty or gone, though the trial has finished; {way_out}")
+        raise LipkdError(f"{folder.journal}: is empty or missing, though the trial has finished; {way_out}")
     return reports[-1].metrics
 
 
@@ -339,7 +339,7 @@ class Trainer:
 
     def _refuse_another(self, begun: TrialConfig, config: TrialConfig) -> None:
         if changed := _changes(begun, config):
-            raise LipkdError(f"trial {self.folder.path}: was begun with another {', '.join(sorted(changed))}")
+            raise LipkdError(f"trial {self.folder.path}: was started with another {', '.join(sorted(changed))}")
 
     def _restore(self) -> None:
         path = self.folder.checkpoint("last")

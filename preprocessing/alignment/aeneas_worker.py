@@ -85,7 +85,7 @@ class Voice:
         samples = numpy.frombuffer(bytes(self.samples), "<i2")
         loud = numpy.flatnonzero(numpy.abs(samples.astype(int)) > QUIET)
         if not len(loud):
-            raise ValueError(f"espeak says nothing for {' '.join(words)!r}")
+            raise ValueError(f"espeak has no output for {' '.join(words)!r}")
         first, end = int(loud[0]), int(loud[-1]) + 1
         starts = word_starts(words, self.heard, end / RATE)
         return samples[first:end], [max(0.0, start - first / RATE) for start in starts]

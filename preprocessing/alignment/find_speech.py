@@ -35,7 +35,7 @@ def find_speech(samples: Samples) -> tuple[float, float]:
     peaks = np.abs(samples[: len(powers) * STEP_SAMPLES].astype(int)).reshape(-1, STEP_SAMPLES).max(1)
     room, loud = _room(levels, peaks <= DIGITAL_SILENCE), np.percentile(levels, LOUDEST)
     if loud - room < CONTRAST:
-        raise CannotAlign("silence only", f"nothing stands out by {CONTRAST:.0f} dB from the room's noise")
+        raise CannotAlign("silence only", f"no sound is {CONTRAST:.0f} dB above the room's noise")
     edges = np.flatnonzero(np.diff(np.concatenate([[0], levels > room + SHARE * (loud - room), [0]])))
     utterances: list[list[float]] = []  # start, end, seconds above the threshold
     for start, end in edges.reshape(-1, 2) * STEP:

@@ -131,7 +131,7 @@ def _mended(numbered: Sequence[tuple[int, Segment]]) -> Alignment:
         if silent and fault is None:
             following = (other.start for _, other in numbered[index + 1 :] if not is_silence(other.word))
             if segment.end > (start := next(following, math.inf)):
-                fault = f"end {segment.end:g} lies after the start {start:g} of the next word"
+                fault = f"end {segment.end:g} is after the start {start:g} of the next word"
         if fault is not None:
             (mended if silent else faults).append(f"line {number}: {fault}")
         if fault is None or not silent:
@@ -168,9 +168,9 @@ def _fault(segment: Segment, previous_end: float) -> str | None:
     if segment.start < 0:
         return f"start {segment.start:g} is negative"
     if segment.end < segment.start:
-        return f"end {segment.end:g} lies before start {segment.start:g}"
+        return f"end {segment.end:g} is before start {segment.start:g}"
     if segment.start < previous_end:
-        return f"start {segment.start:g} lies before the end {previous_end:g} of the segment above (out of order)"
+        return f"start {segment.start:g} is before the end {previous_end:g} of the segment above (out of order)"
     return None
 
 

@@ -76,7 +76,7 @@ def _described(path: Path) -> str:
 
 def _spoken(text: str, where: str) -> str:
     if found := MARKUP.search(text):
-        raise LipkdError(f"{where}: {found[0]!r} is no word that is said")
+        raise LipkdError(f"{where}: {found[0]!r} is not a spoken word")
     return text
 
 
@@ -102,7 +102,7 @@ def find_words(source: Source, table: Mapping[str, str] | None = None) -> WordLi
     except LipkdError as error:
         raise CannotAlign("broken transcript", str(error)) from error
     name = source.id.partition("/")[2]
-    raise CannotAlign("no transcript", f"no {name}.align, no {name}.txt beside it, and the name is no GRID code")
+    raise CannotAlign("no transcript", f"no {name}.align, no {name}.txt beside it, and the name is not a GRID code")
 
 
 def grid_words(name: str) -> tuple[str, ...] | None:
@@ -151,7 +151,7 @@ def read_transcripts(path: Path, sources: Sequence[Source] = (), root: Path = Pa
         found = None if row.get("id") else _clip_at(row, by_place)
         clip = _clip_id(row, name) if found is None else found.id
         if "/" not in clip:
-            raise rows.fault(number, f"{clip!r} is no speaker/name")
+            raise rows.fault(number, f"{clip!r} is not of the form speaker/name")
         # Files of equal bytes are one clip, and each may have its row.
         if clip in texts and (found is None or texts[clip] != text):
             raise rows.fault(number, f"{clip} appears twice")

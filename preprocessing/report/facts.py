@@ -143,7 +143,10 @@ def _findings(
     forms = ", ".join(sorted(set().union(*folded.values())))
     copied = {clip_id for group in store.copies for clip_id in group}
     for what, odd in (
-        ("a first look (prepare --limit): the corpus has more", list(clips) if store.meta.get("limit") else []),
+        (
+            "only some of the clips (prepare --limit): the corpus has more",
+            list(clips) if store.meta.get("limit") else [],
+        ),
         (f"letters outside the alphabet: {missing}", [c for c in clips if outside[c.id]]),
         (f"letters that the alphabet lacks, read as {forms}", [c for c in clips if folded[c.id]]),
         ("copies of other clips, frame by frame", [c for c in clips if c.id in copied]),

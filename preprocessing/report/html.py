@@ -66,7 +66,7 @@ def count(clips: int) -> str:
 
 def _findings(facts: StoreFacts) -> str:
     if not facts.findings:
-        return "<h2>Look at</h2><p class=fine>Nothing odd was found.</p>"
+        return "<h2>Check</h2><p class=fine>No problem was found.</p>"
     items = []
     for finding in facts.findings:
         more = f" and {len(finding.clips) - NAMED} more" if len(finding.clips) > NAMED else ""
@@ -74,7 +74,7 @@ def _findings(facts: StoreFacts) -> str:
         items.append(
             f"<li><b>{count(len(finding.clips))}</b>: {escape(finding.what)} <span class=muted>({named})</span>"
         )
-    return f"<h2>Look at</h2><ul class=look>{''.join(items)}</ul>"
+    return f"<h2>Check</h2><ul class=look>{''.join(items)}</ul>"
 
 
 def _histogram(title: str, values: Sequence[float]) -> str:

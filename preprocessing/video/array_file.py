@@ -32,7 +32,7 @@ def map_clip(path: Path, at: int = 0) -> NDArray[np.uint8]:
         if dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or min(shape) < 1:
             raise BadClip("not a clip", f"{dtype}{shape}, expected uint8(T, height, width, 3)")
         if (needed := math.prod(shape)) > there:
-            raise BadClip("unreadable array", f"its header asks for {needed} bytes, the file holds {there}")
+            raise BadClip("unreadable array", f"its header declares {needed} bytes, the file has {there}")
         return np.memmap(path, np.uint8, "r", begin, shape, "F" if by_column else "C")
     except DAMAGED as error:
         raise BadClip("unreadable array", " ".join(str(error).split())) from error

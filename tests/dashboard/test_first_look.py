@@ -42,7 +42,7 @@ def test_an_abandoned_trial_is_told_with_what_goes_on(
     app = opened(uri, "sweeps", monkeypatch)
     (row,) = app.dataframe[0].value.to_dict("records")
     assert (row["done"], row["failed"], row["abandoned"]) == (25.0, 0, 1)
-    assert "nobody works on it any more" in said(app) and f"{one.name} after epoch 2 of 8" in said(app)
+    assert "no process works on it any more" in said(app) and f"{one.name} after epoch 2 of 8" in said(app)
     assert "`lipkd sweep FILE --resume`" in said(app)
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("fresh_caches")
 @pytest.mark.parametrize("page", PAGES)
 def test_an_empty_store_says_what_to_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(f"sqlite:///{tmp_path / 'mlflow.db'}", page, monkeypatch)
-    assert "There is no sweep here yet" in said(app)
+    assert "There is no sweep yet" in said(app)
     assert app.code[0].value == "lipkd sweep tuning/sweeps/demo.yaml"
     assert not list(tmp_path.iterdir())
 
@@ -33,7 +33,7 @@ def test_a_dead_server_is_one_sentence(page: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("page", PAGES)
 def test_a_link_to_what_is_not_there_says_so(page: str, tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(tracking, page, monkeypatch, sweep="nope")
-    assert "The address asks for sweep=nope, which is not here: this page shows something else." in said(app)
+    assert "The address asks for sweep=nope, which does not exist: this page shows the default instead." in said(app)
     assert chosen(app, "sweep") == "later"
     other = opened(tracking, page, monkeypatch, sweep="demo")
     assert "The address asks for" not in said(other)
@@ -41,7 +41,7 @@ def test_a_link_to_what_is_not_there_says_so(page: str, tracking: str, monkeypat
 
 def test_a_link_to_trials_of_another_sweep_says_so(tracking: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(tracking, "compare", monkeypatch, sweep="later", trials=["attention-p2-w1"])
-    assert "trials=attention-p2-w1, which is not here" in said(app)
+    assert "trials=attention-p2-w1, which does not exist" in said(app)
 
 
 def test_started_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_a_fault_of_ours_is_no_stack_trace(tracking: str, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("dashboard.cache.trials", fail)
     text = said(opened(tracking, "compare", monkeypatch, sweep="demo"))
-    assert text == "This page failed, which is a fault of lipkd; the dashboard's terminal says more."
+    assert text == "This page failed because of a fault in lipkd; the dashboard's terminal has the traceback."
 
 
 def test_names_with_markup_are_shown_as_they_are(
@@ -137,4 +137,4 @@ def test_hostile_names_and_texts_stay_text(
     shown = [item.value for kind in (app.caption, app.markdown, app.info, app.warning, app.error) for item in kind]
     assert not [text for text in shown if re.search(r"(?<!\\)(<img|!\[|\]\()", text)]  # marks that are not escaped
     assert "<img" not in written(app) and "</script" not in written(app)
-    assert "fault of lipkd" not in said(app)
+    assert "fault in lipkd" not in said(app)

@@ -77,7 +77,7 @@ def test_a_video_is_read_once_and_forgotten_with_the_page(page: AppTest, mouth: 
 
 def test_what_cannot_be_read_is_a_sentence_and_told_once(page: AppTest) -> None:
     page.file_uploader[0].set_value(("zip.mp4", b"PK\x03\x04", "video/mp4")).run()
-    assert "damaged, or no video at all whatever its name says" in said(page)
+    assert "damaged, or not a video" in said(page)
     page.file_uploader[0].set_value(("notes.txt", b"words", "text/plain")).run()
     assert not page.exception and "videos that can be read: mp4, mov" in said(page)
     page.file_uploader[0].set_value(None).run()
@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_a_sentence_and_told_once(page: AppTest) -> None:
 def test_a_recording_is_read_like_a_file_and_forgotten_with_the_camera(page: AppTest, mouth: Path) -> None:
     page.segmented_control(key="from").set_value("the webcam").run()
     assert not page.file_uploader and "Up to 59 seconds" in "\n".join(caption.value for caption in page.caption)
-    for content, sentence in ((b"", "The video is empty"), (b"PK\x03\x04", "damaged, or no video at all")):
+    for content, sentence in ((b"", "The video is empty"), (b"PK\x03\x04", "damaged, or not a video")):
         page.session_state[page_frame.PRIVATE] = {"recording": received(base64.b64encode(content).decode())}
         assert sentence in said(page.run())
     page.session_state[page_frame.PRIVATE] = {"recording": received("one,two")}
@@ -192,7 +192,7 @@ def test_hostile_uploads_are_told_and_do_nothing(tab: Tab, server: tuple[str, Pa
     upload(tab.page, huge)
     expect(tab.page.get_by_text("File must be 200.0MB or smaller")).to_be_visible(timeout=PATIENCE)
     upload(tab.page, named)
-    told = tab.page.get_by_test_id("stAlert").filter(has_text="no video at all whatever its name says")
+    told = tab.page.get_by_test_id("stAlert").filter(has_text="not a video")
     expect(told).to_be_visible(timeout=PATIENCE)
     assert tab.page.locator("img[src='x']").count() == 0
     assert tab.errors == [] and tab.page.get_by_test_id("stException").count() == 0

@@ -48,7 +48,7 @@ def test_letters_that_are_folded_or_missing_are_told(
     add_clip("s1/b", align="0 6000 ø\n")
     assert main(["prepare", str(tmp_path / "src"), str(tmp_path / "plain")]) == 3
     out = capsys.readouterr().out
-    assert "what stands for them (clips): è as e (1), ì as i (1)" in out and "1  letters outside the alphabet" in out
+    assert "their replacements (clips): è as e (1), ì as i (1)" in out and "1  letters outside the alphabet" in out
     assert main(["prepare", str(tmp_path / "src"), str(tmp_path / "auto"), "--alphabet", "auto"]) == 0
     assert "alphabet: sèìø (4 letters and the space)" in capsys.readouterr().out
     assert ClipStore.open(tmp_path / "auto").alphabet == " sèìø"
@@ -65,7 +65,7 @@ def test_word_times_and_notes_are_counted(
     out = capsys.readouterr().out
     assert "2 of 2 clips accepted" in out and "; 1 have word times" in out and "1  no word times" in out
     (note,) = read_jsonl(tmp_path / "store" / "notes.jsonl")
-    assert note["id"] == "s1/b" and note["note"].startswith("no word times: line 2: start 0 lies before")
+    assert note["id"] == "s1/b" and note["note"].startswith("no word times: line 2: start 0 is before")
     assert main([*command, str(tmp_path / "strict"), "--strict"]) == 3
 
 

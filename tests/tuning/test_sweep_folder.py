@@ -77,7 +77,7 @@ def test_every_field_of_a_record_is_checked(tmp_path: Path, wrong: object) -> No
 @pytest.mark.parametrize("name", ["../other", "/etc/x", "..", "a/b", "a\nb", ""])
 def test_a_trial_of_a_record_lies_in_its_folder(tmp_path: Path, name: str) -> None:
     SweepRecord(tmp_path, trials=[Planned(name, trial_config())]).save()
-    with pytest.raises(LipkdError, match="is no name of a trial"):
+    with pytest.raises(LipkdError, match="is not the name of a trial"):
         load(tmp_path)
 
 

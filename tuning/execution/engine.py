@@ -59,7 +59,7 @@ class Engine:
         self.memory.update_file(self.record.with_folders())
         while (oom_trials := self._oom_trials()) and (larger := self.shares.halved()) and not self._unfinished(until):
             self.shares = larger
-            print(f"{len(oom_trials)} trials ran out of memory: once more, {larger.text()}", flush=True)
+            print(f"{len(oom_trials)} trials ran out of memory: trained again, {larger.text()}", flush=True)
             self._tune(oom_trials, until, None)
             self.memory.update_file(self.record.with_folders())
 

@@ -63,7 +63,7 @@ def this_machine(shares: Shares, niceness: int | None = None) -> Iterator[None]:
                 if pause is None:
                     raise LipkdError(
                         f"Ray did not start on this machine in {len(PAUSES_S) + 1} tries ({reason}): start the sweep "
-                        "again when the machine is less busy, or look at the newest session under "
+                        "again when the machine is less busy, or read the logs of the newest session under "
                         f"{options['_temp_dir']}"
                     ) from error
                 print(f"Ray did not start ({reason}): another try in {pause:.0f} s", flush=True)
@@ -110,7 +110,7 @@ def cluster(address: str) -> Iterator[None]:
     try:
         if address != "auto":  # Ray tries for minutes where nobody listens
             socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
-            hint = "; a cluster that checks tokens wants RAY_AUTH_MODE=token"
+            hint = "; a cluster that checks tokens needs RAY_AUTH_MODE=token"
         stack.enter_context(_ray(address=address))
     except (OSError, RuntimeError) as error:
         raise LipkdError(f"--address {address}: no Ray cluster answers there ({error}{hint})") from error

@@ -56,7 +56,7 @@ def answer(request: Request) -> Answer:
     began = time.monotonic()
     card = cuda.card()
     if card is None:
-        raise LipkdError("PyTorch sees no GPU")
+        raise LipkdError("PyTorch finds no GPU")
     peaks: dict[str, float] = {}
     for name, content in request["trials"]:
         if name in request["known"].get(card.name, ()) or time.monotonic() - began > LONGEST_S:

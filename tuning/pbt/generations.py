@@ -71,7 +71,7 @@ def check_populations(plan: Plan, record: SweepRecord) -> None:
         fresh = names - {trial.name for trial in record.trials}
         if fresh and names & decided:
             raise LipkdError(
-                f"sweep {record.name!r}: {sorted(fresh)[0]} would join a population that has begun; give the sweep "
+                f"sweep {record.name!r}: {sorted(fresh)[0]} would join a population that has started; give the sweep "
                 "another name, or add a seed, which is a population of its own"
             )
 

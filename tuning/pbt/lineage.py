@@ -33,8 +33,8 @@ class Exploit:
     def reason(self) -> str:
         """Why the trial is not comparable from then on."""
         return (
-            f"it went on from the weights of {self.parent} after epoch {self.epoch}, so it is not what its "
-            "configuration says and cost what a population costs; train the schedule that `lipkd sweep FOLDER "
+            f"it went on from the weights of {self.parent} after epoch {self.epoch}, so its configuration does not "
+            "describe it, and it has the cost of a population; train the schedule that `lipkd sweep FOLDER "
             "--best-schedule` prints and compare that"
         )
 

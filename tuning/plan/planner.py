@@ -48,7 +48,7 @@ class Planned:
         """Raises LipkdError, KeyError or TypeError for what is no trial; its name is that of a folder, and no path."""
         name, values = row["name"], row["values"]
         if not isinstance(name, str) or not TRIAL_NAME.fullmatch(name):
-            raise LipkdError(f"{name!r} is no name of a trial")
+            raise LipkdError(f"{name!r} is not the name of a trial")
         if not isinstance(values, dict):
             raise LipkdError(f"trial {name}: values = {values!r}")
         return cls(name, parse_config(row["config"], f"trial {name}"), values)

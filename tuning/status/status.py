@@ -74,7 +74,7 @@ def read_status(folder: Path) -> SweepStatus:
     alive = is_held(driver_lock(folder))
     trials = [_trial(record, trial, alive) for trial in record.trials] or list(_unrecorded(folder, alive))
     if not trials:
-        raise LipkdError(f"{folder}: no sweep has begun there")
+        raise LipkdError(f"{folder}: no sweep has started there")
     return SweepStatus(folder.name, alive, alive and stop_request.requested(folder), tuple(trials))
 
 

@@ -72,8 +72,8 @@ def _check(database: Path) -> None:
                     connection.execute("PRAGMA journal_mode=WAL")
     except sqlite3.Error as error:
         raise LipkdError(
-            f"tracking database {database} cannot be opened ({error}); if it is no database of MLflow, move it away, "
-            "and `lipkd sync` makes a new one with everything in it"
+            f"tracking database {database} cannot be opened ({error}); if it is not a database of MLflow, move it "
+            "away, and `lipkd sync` makes a new one with everything in it"
         ) from error
     if tables and not (tables & FIRST_TABLES):
         raise LipkdError(f"tracking database {database}: a SQLite database, but not MLflow's; choose another file")

@@ -46,6 +46,6 @@ def uri_of_sweep(folder: Path, recorded: str | None, mlruns: Path, *given: str |
     if database.is_absolute() and beside.is_file():  # recorded in full by an earlier version, and moved since
         return sqlite_uri(beside)
     raise LipkdError(
-        f"sweep {folder}: it is tracked in {place}, which is gone; name its new place with --tracking-uri, "
-        f"or send everything to a new database with --tracking-uri {sqlite_uri(beside)}"
+        f"sweep {folder}: it is tracked in {place}, which does not exist any more; give its new place with "
+        f"--tracking-uri, or send everything to a new database with --tracking-uri {sqlite_uri(beside)}"
     )

@@ -51,7 +51,7 @@ def test_importance_is_computed_from_comparable_trials() -> None:
 
 def test_too_little_to_tell() -> None:
     for trials, sentence in (
-        (grid()[:7], "7 trials have finished, and fewer than 8"),
+        (grid()[:7], "7 trials have finished, and importance needs at least 8"),
         ([trial("dml", 2, 0.5)] * 8, "differ in no parameter"),
         ([trial("dml", 2, 0.5, seed=seed) for seed in range(8)], "all have the same WER"),
     ):

@@ -41,7 +41,7 @@ def test_what_was_abandoned_is_not_done() -> None:
     far = progress([over, left], now=1000.0)
     assert (far.done, far.planned, far.left) == (14, 20, None) and far.share == pytest.approx(0.7)
     assert abandoned_summary([over, left]) == (
-        f"1 trial is abandoned, which means that nobody works on it any more: {left.name} after epoch 4 of 10."
+        f"1 trial is abandoned: no process works on it any more: {left.name} after epoch 4 of 10."
     )
     assert abandoned_summary([over]) == ""
     assert abandoned_summary([left] * 7).startswith("7 trials are") and abandoned_summary([left] * 7).endswith(

@@ -58,7 +58,7 @@ def test_a_torn_artifact_is_one_sentence(tracking: str, trials: list[Trial]) -> 
     client = MlflowClient(tracking)
     run = client.create_run(failed.experiment_id).info.run_id
     client.log_text(run, '{"data": ', "config.json")
-    with pytest.raises(LipkdError, match=r"config\.json of its run is no JSON"):
+    with pytest.raises(LipkdError, match=r"config\.json of its run is not valid JSON"):
         verdict(tracking, [Trial(**{**vars(failed), "run_id": run})], [failed])
     client.delete_run(run)
 

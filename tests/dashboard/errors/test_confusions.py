@@ -47,12 +47,12 @@ def test_letters_that_are_substituted_deleted_or_inserted() -> None:
 def test_lookalikes_beside_deletions_and_insertions() -> None:
     """p is substituted by b and by t; r, e and d are deleted (and a space, which is no letter), s is inserted."""
     text = confusions.letters_summary(confusions.letter_confusions(EVERY))
-    assert text.startswith("1 of 2 substituted letters (50.0 %) look the same on the lips as their substitute: ")
-    assert text.endswith("around tell these apart. Besides, 3 letters were deleted and 1 inserted.")
+    assert text.startswith("1 of 2 substituted letters (50.0 %) share the viseme (mouth shape) of their substitute: ")
+    assert text.endswith("around distinguish these. Besides, 3 letters were deleted and 1 inserted.")
     assert confusions.letters_summary(confusions.letter_confusions([SHORT])) == "3 letters were deleted and 0 inserted."
     (one,) = clip_edits(["pin"], ["in"])
     assert confusions.letters_summary(confusions.letter_confusions([one])) == "1 letter was deleted and 0 inserted."
-    assert confusions.letters_summary(confusions.letter_confusions([LOOKALIKE])).endswith("tell these apart.")
+    assert confusions.letters_summary(confusions.letter_confusions([LOOKALIKE])).endswith("distinguish these.")
     assert confusions.letters_summary([]) == ""
 
 

@@ -89,7 +89,7 @@ def test_what_only_calls_itself_a_video_is_one_sentence(model: Path, temporary: 
         f"ffconcat version 1.0\nfile {tmp_path}/other.ts".encode(),
     ]
     for content in (packed.getvalue(), *lists):
-        with pytest.raises(LipkdError, match="damaged, or no video at all whatever its name says"):
+        with pytest.raises(LipkdError, match="damaged, or not a video"):
             read_upload("x.mp4", content, model)
     assert list(temporary.iterdir()) == []
 

@@ -136,5 +136,5 @@ def test_a_checkpoint_of_another_schedule_is_refused(tiny_store: ClipStore, tmp_
     """A caller that changes the schedule in mid-training changes the checkpoint with it, or these are other weights."""
     config = config_of(tiny_store)
     fit(config, tmp_path, until=2)
-    with pytest.raises(LipkdError, match="was begun with another schedule"):
+    with pytest.raises(LipkdError, match="was started with another schedule"):
         Trainer(config, build_data(config), TrialFolder(tmp_path), changes=[Change(after=2, values={RATE: 1e-3})])

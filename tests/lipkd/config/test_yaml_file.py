@@ -17,12 +17,12 @@ def bomb(levels: int, width: int = 9) -> str:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (bomb(9), "stands for more than 50000 values"),
+        (bomb(9), "is an alias of more than 50000 values"),
         ("a: &a {k: [x, x]}\n" + "\n".join(f"b{n}: &b{n} [{'*a, ' * 99}*a]" for n in range(999)), "more than 50000"),
         ("[" * 100_000, "line 1: nested deeper than 50 levels"),
         ("{a: " * 100_000, "nested deeper than 50 levels"),
         ("- " * 100_000, "nested deeper than 50 levels"),
-        ("a: &a [*a]", r"line 1: \*a stands for nothing, or for itself"),
+        ("a: &a [*a]", r"line 1: \*a is an alias of nothing, or of itself"),
         ("a: 1\nb: 2\na: 3\n", "line 3: a appears twice in one mapping"),
         ("data: {store: x, store: y}", "store appears twice"),
         ("a: 2020-99-99", "not valid YAML"),

@@ -66,7 +66,7 @@ def test_one_seed_shows_nothing(tmp_path: Path) -> None:
     assert (result.wer.low, result.wer.high, result.wer.outcome) == (None, None, "not shown")
     assert result.verdict().splitlines() == [
         "WER: not shown that vanilla (width 1) differs from independent ×2 (width 1): it is ahead by 50.0 points with "
-        "one seed, which says nothing of other seeds; 10 against 30 edits, mean over peers, in 40 words",
+        "one seed, from which nothing follows for other seeds; 10 against 30 edits, mean over peers, in 40 words",
         result.verdict().splitlines()[1],
         "The best epochs were chosen on these very clips.",
     ]
@@ -307,7 +307,7 @@ def test_a_width_is_chosen_for_two_sides_only(tmp_path: Path, capsys: pytest.Cap
     assert main([*sides, "--width", "1"]) == 0
     assert "mean over peers of width 1" in capsys.readouterr().out
     assert main(["compare", str(tmp_path), "--width", "1"]) == 2
-    assert "--width 1: goes with --against" in capsys.readouterr().err
+    assert "--width 1: needs --against" in capsys.readouterr().err
 
 
 def test_a_sweep_goes_on_without_what_cannot_be_compared_and_says_why(

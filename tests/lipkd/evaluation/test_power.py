@@ -72,7 +72,7 @@ def test_a_plan_in_words_and_as_json(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_one_seed_has_no_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = trial(tmp_path, 0, [[1, 2]]), trial(tmp_path, 0, [[1, 1]] * 2)
     assert main(["compare", str(one.path), "--against", str(two.path), "--plan"]) == 0
-    assert "one seed or one clip tells nothing" in capsys.readouterr().out
+    assert "a plan needs at least two seeds and two clips" in capsys.readouterr().out
     with pytest.raises(LipkdError, match="at least two"):
         components(np.zeros((1, 4)), np.ones(4), list("abcd"), True)
     with pytest.raises(SystemExit):

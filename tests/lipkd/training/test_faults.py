@@ -35,14 +35,14 @@ def test_a_finished_trial_stays_finished(tiny_store: ClipStore, tmp_path: Path) 
         notes: list[str] = []
         assert fit(config, tmp_path, on_note=notes.append) == metrics
         assert notes == ["this trial has finished: nothing is left to train"]
-    with pytest.raises(LipkdError, match=r"was begun with another training\.epochs"):
+    with pytest.raises(LipkdError, match=r"was started with another training\.epochs"):
         fit(config_of(tiny_store, training={"epochs": 3, "batch_size": 8}), tmp_path)
     assert folder.journal.read_bytes() == journal
     folder.journal.write_bytes(b"x" + journal)
     with pytest.raises(LipkdError, match="line 1: not JSON"):
         fit(config, tmp_path)
     folder.journal.unlink()
-    with pytest.raises(LipkdError, match=r"journal\.jsonl: is empty or gone, though the trial has finished; remove"):
+    with pytest.raises(LipkdError, match=r"journal\.jsonl: is empty or missing, though the trial has finished; remove"):
         fit(config, tmp_path)
     assert folder.state()["state"] == "finished"
     (tmp_path / "state.json").write_bytes(b"")

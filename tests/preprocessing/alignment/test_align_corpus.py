@@ -297,7 +297,7 @@ def test_aeneas_finds_the_words_of_a_synthetic_voice(language: str, text: str, t
         found = aligner.align(speech, text.split())
         aligner.align(speech, list(reversed(text.split())))
         assert np.array_equal(aligner.align(speech, text.split()), found)  # whatever was said before
-        with pytest.raises(CannotAlign, match="says nothing"):
+        with pytest.raises(CannotAlign, match="has no output"):
             aligner.align(speech, ["'"])
     assert found == pytest.approx(np.array(truth), abs=0.08)
 

@@ -79,8 +79,8 @@ def test_a_file_whose_words_are_not_sure_is_named_with_its_line(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("lines", "fault"),
     [
-        ("0 3000 sil\n3000 2000 go\n", "line 2: end 2000 lies before start 3000"),
-        ("0 3000 go\n2000 4000 up\n", "line 2: start 2000 lies before the end 3000 of the segment above"),
+        ("0 3000 sil\n3000 2000 go\n", "line 2: end 2000 is before start 3000"),
+        ("0 3000 go\n2000 4000 up\n", "line 2: start 2000 is before the end 3000 of the segment above"),
         ("-5 3000 go\n", "line 1: start -5 is negative"),
     ],
 )

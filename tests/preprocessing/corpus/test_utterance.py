@@ -28,8 +28,8 @@ def said(source: Source, strict: bool = False) -> tuple[str, int, list[str]]:
     ("align", "text", "table", "words", "note"),
     [
         ("0 8000 go\n8000 20000 up\n", None, None, 2, ""),
-        ("0 8000 go\n8000 20000 up\n100000 99000 sil\n", None, None, 2, "silence left out: line 3: end 99000 lies"),
-        ("0 8000 go\n7000 20000 up\n", None, None, 0, "no word times: line 2: start 7000 lies before"),
+        ("0 8000 go\n8000 20000 up\n100000 99000 sil\n", None, None, 2, "silence left out: line 3: end 99000 is"),
+        ("0 8000 go\n7000 20000 up\n", None, None, 0, "no word times: line 2: start 7000 is before"),
         ("0 8000 go\n8000 76000 up\n", None, None, 0, "no word times: words outside: 'up' at frames 8–76 of 75"),
         ("0 320 go\n320 3000 up\n", None, None, 2, "word times in milliseconds, converted: clip of 75 frames"),
         ("no alignment at all\n", "go up", None, 0, "no word times: "),
@@ -55,7 +55,7 @@ def test_only_a_missing_transcript_rejects(tmp_path: Path) -> None:
             said(clip(tmp_path, align))
     with pytest.raises(BadClip, match="no transcript"):
         said(clip(tmp_path, None))
-    with pytest.raises(BadClip, match=r"broken transcript: .*'<noise>' is no word"):
+    with pytest.raises(BadClip, match=r"broken transcript: .*'<noise>' is not a spoken word"):
         said(clip(tmp_path, None, "go <noise> up"))
 
 

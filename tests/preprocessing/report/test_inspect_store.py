@@ -74,7 +74,7 @@ def test_what_is_odd_is_found_with_its_clips(odd_store: ClipStore) -> None:
 
 def test_nothing_odd_is_said_of_a_sound_store(tiny_store: ClipStore) -> None:
     assert gather(tiny_store).findings == ()
-    assert "Nothing odd was found" in page(gather(tiny_store), {})
+    assert "No problem was found" in page(gather(tiny_store), {})
 
 
 class Tags(HTMLParser):

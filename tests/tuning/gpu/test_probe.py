@@ -98,7 +98,7 @@ def test_few_clips_are_taken_again(tiny_store: ClipStore) -> None:
 
 def test_no_gpu_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(LipkdError, match="PyTorch sees no GPU"):
+    with pytest.raises(LipkdError, match="PyTorch finds no GPU"):
         probe.run_probe(request("large"))
 
 

@@ -248,7 +248,7 @@ def test_nobody_joins_a_population_that_has_begun(tmp_path: Path) -> None:
         config = trial_config(**{"training": {"epochs": EPOCHS, "learning_rate": 0.5}, **changes})
         return [*record.trials, Planned(config.trial_name(), config)]
 
-    with pytest.raises(LipkdError, match="would join a population that has begun; give the sweep another name"):
+    with pytest.raises(LipkdError, match="would join a population that has started; give the sweep another name"):
         check_populations(plan_of(record, more()), record)
     check_populations(plan_of(record), record)
     others = [more(seed=1, training={"epochs": EPOCHS, "learning_rate": rate})[-1] for rate in (0.5, 0.6)]

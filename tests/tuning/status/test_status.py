@@ -84,7 +84,7 @@ def test_watching_ends_with_the_sweep(sweep: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_folder_without_a_sweep(tmp_path: Path) -> None:
-    with pytest.raises(LipkdError, match="no sweep has begun there"):
+    with pytest.raises(LipkdError, match="no sweep has started there"):
         read_status(tmp_path)
     with pytest.raises(LipkdError, match=r"sweep 'quiet' is not running .*: there is nothing to stop"):
         stop_request.request(tmp_path / "quiet")

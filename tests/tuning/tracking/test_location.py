@@ -53,7 +53,7 @@ def test_other_stores_are_recorded_in_full_and_without_secrets(tmp_path: Path) -
 def test_a_recorded_database_that_is_gone_is_named_and_not_made(tmp_path: Path) -> None:
     folder = tmp_path / "mlruns" / "sweeps" / "demo"
     gone = tmp_path / "other" / "x.db"
-    with pytest.raises(LipkdError, match=r"other/x\.db, which is gone; .* --tracking-uri"):
+    with pytest.raises(LipkdError, match=r"other/x\.db, which does not exist any more; .* --tracking-uri"):
         uri_of_sweep(folder, sqlite_uri(gone), tmp_path)
     assert not gone.parent.exists()
     assert uri_of_sweep(folder, sqlite_uri(gone), tmp_path, "http://host") == "http://host"

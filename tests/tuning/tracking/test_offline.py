@@ -49,7 +49,7 @@ def test_the_server_is_asked_for_only_by_a_new_sweep(
     file: Path, nobody: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mlruns = tmp_path / "mlruns"
-    with pytest.raises(LipkdError, match=r"does not answer .*; --offline begins without it, and `lipkd sync` sends"):
+    with pytest.raises(LipkdError, match=r"does not answer .*; --offline starts without it, and `lipkd sync` sends"):
         run_sweep(file, SweepOptions(mlruns, tracking_uri=nobody))
     assert not mlruns.exists()
 
