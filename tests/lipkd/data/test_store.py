@@ -101,13 +101,13 @@ def spoil(store: ClipStore, **changed: object) -> Path:
         *(({"start": start}, f"clip 's1/1': frames {start}+3 do not follow frame 2") for start in (-2, 0, 3, 10**30)),
         *(({"n_frames": n}, f"clip 's1/1': frames 2+{n} do not follow frame 2") for n in (0, -3)),
         *(
-            ({"n_frames": n, "words": []}, f"the manifest accounts for {n + 2}, meta.json says 5")
+            ({"n_frames": n, "words": []}, f"the manifest accounts for {n + 2}, meta.json has 5")
             for n in (2, 4, 10**30)
         ),
         *(({"start": start}, f"clip 's1/1': start {start!r} and n_frames 3") for start in (2.0, "2", True, None, [2])),
         *(({"n_frames": n}, f"clip 's1/1': start 2 and n_frames {n!r}") for n in (3.0, "3", True, None)),
         *(
-            ({"words": [["a", *ends]]}, f"clip 's1/1': word 'a' at {ends[0]}–{ends[1]} lies outside 0–3")
+            ({"words": [["a", *ends]]}, f"clip 's1/1': word 'a' at {ends[0]}–{ends[1]} is outside 0–3")
             for ends in ((-1, 2), (2, 1), (0, 4))
         ),
         *(
