@@ -110,7 +110,8 @@ def refuse_unwritable(database: Path) -> None:
     """Raises LipkdError when the database cannot be written: a read-only file or disk, or another writer for long."""
     try:
         with contextlib.closing(sqlite3.connect(database, timeout=WAIT_S)) as connection:
-            connection.execute("BEGIN IMMEDIATE")  # what a write needs; nothing is written, and closing ends it
+            connection.execute("BEGIN IMMEDIATE")  # which a read-only database takes as a plain BEGIN
+            connection.execute("UPDATE alembic_version SET version_num = version_num")  # never committed
     except sqlite3.Error as error:
         raise LipkdError(
             f"tracking database {database} cannot be written ({error}); allow writing to it and its folder, or choose "

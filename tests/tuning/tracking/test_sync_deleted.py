@@ -76,10 +76,9 @@ def test_a_database_that_cannot_be_written_is_one_sentence(
     before = content(mlruns / "mlflow.db")
     opened = sqlite3.connect
 
-    def read_only(database: object, *args: Any, **kwargs: Any) -> sqlite3.Connection:
-        connection = opened(database, *args, **kwargs)  # type: ignore[call-overload]
-        connection.execute("PRAGMA query_only = 1")  # as root may write into every file
-        return connection
+    def read_only(database: Path, timeout: float) -> sqlite3.Connection:
+        """What SQLite does with a file that it may only read; root may write into every file."""
+        return opened(f"{database.as_uri()}?mode=ro", timeout=timeout, uri=True)
 
     client = connect(default_uri(mlruns))
     monkeypatch.setattr("sqlite3.connect", read_only)
