@@ -19,7 +19,7 @@ FEW = 50  # fewer than these are a hint
 @dataclass(frozen=True)
 class Importance:
     """How much of the variance of the best WER the parameters explain (0–1; all of a sweep's add up to 1). They are
-    more than one where they changed together in every trial, so that they cannot be told apart."""
+    more than one where they changed together in every trial, so that their effects cannot be separated."""
 
     parameters: tuple[str, ...]
     share: float

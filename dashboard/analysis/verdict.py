@@ -60,7 +60,7 @@ def read_tracked(tracking_uri: str, trial: Trial) -> TrackedTrial:
 
 
 def verdict(tracking_uri: str, a: Sequence[Trial], b: Sequence[Trial]) -> MethodComparison:
-    """Is `a` better than `b`, in WER and in CER. Raises LipkdError with the reason when that cannot be said."""
+    """Is `a` better than `b`, in WER and in CER. Raises LipkdError with the reason when they cannot be compared."""
     sides = [[read_tracked(tracking_uri, trial) for trial in side] for side in (a, b)]
     return compare(*sides)
 

@@ -75,8 +75,8 @@ def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise LipkdError(f"the server ended by itself: {said[-1] if said else 'without output'}")
+            output = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise LipkdError(f"the server ended by itself: {output[-1] if output else 'without output'}")
         try:
             urllib.request.urlopen(address, timeout=5).close()
             return

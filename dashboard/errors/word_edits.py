@@ -7,7 +7,7 @@ from typing import Literal, cast
 import jiwer
 
 from dashboard.errors.word_alignment import align
-from lipkd.ctc.metrics import edits_in, error_rate
+from lipkd.ctc.metrics import EditCounts, edits_in, error_rate
 from lipkd.text import LETTERS, letters
 
 Kind = Literal["equal", "substitute", "delete", "insert"]
@@ -23,24 +23,12 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class ClipEdits:
+class ClipEdits(EditCounts):
     """A hypothesis against its reference, both reduced to letters: the alignments of words and of letters, and
     counts of edits. Of the alignments of words with as few edits it is the one with the fewest edits of letters."""
 
     edits: tuple[Edit, ...]
     letter_edits: tuple[Edit, ...]
-    word_edits: int
-    words: int
-    char_edits: int
-    chars: int
-
-    @property
-    def wer(self) -> float:
-        return error_rate(self.word_edits, self.words)
-
-    @property
-    def cer(self) -> float:
-        return error_rate(self.char_edits, self.chars)
 
 
 def clip_edits(references: Sequence[str], hypotheses: Sequence[str], characters: str = LETTERS) -> list[ClipEdits]:

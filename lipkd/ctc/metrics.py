@@ -28,16 +28,13 @@ def edits_in(piece: jiwer.AlignmentChunk) -> int:
 
 
 @dataclass(frozen=True)
-class ErrorCounts:
-    """Edits and reference lengths summed over clips, in words and in characters."""
+class EditCounts:
+    """Edits and reference lengths, in words and in characters, and the rates that follow from them."""
 
     word_edits: int
     words: int
     char_edits: int
     chars: int
-    right_sentences: int
-    sentences: int
-    bleu: float
 
     @property
     def wer(self) -> float:
@@ -46,6 +43,15 @@ class ErrorCounts:
     @property
     def cer(self) -> float:
         return error_rate(self.char_edits, self.chars)
+
+
+@dataclass(frozen=True)
+class ErrorCounts(EditCounts):
+    """Counts summed over clips, sentences without an error, and BLEU."""
+
+    right_sentences: int
+    sentences: int
+    bleu: float
 
     @property
     def sentence_accuracy(self) -> float:
